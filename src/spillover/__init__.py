@@ -1,0 +1,73 @@
+"""spillover: spatial spillovers of high-tech agglomeration on regional innovation.
+
+Names are loaded on first use, so that `import spillover` is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    # STEP 1  data and weights
+    "read_panel": "spillover.panel.read",
+    "Panel": "spillover.panel.panel",
+    "SpatialWeights": "spillover.weights.weights",
+    # STEP 4-5  models and effects
+    "ModelSpec": "spillover.models.spec",
+    "fit": "spillover.models.fit",
+    "SpatialFit": "spillover.models.result",
+    # what everything returns
+    "Estimates": "spillover.inference.estimates",
+    "HypothesisTest": "spillover.inference.hypotheses",
+    # STEPS 1-8 from one study file
+    "run_study": "spillover.study.run",
+    "write_report": "spillover.report.write",
+    # errors
+    "SpilloverError": "spillover.errors",
+    "SpilloverWarning": "spillover.errors",
+}
+_STEPS = (
+    "panel",
+    "weights",
+    "measures",
+    "diagnostics",
+    "models",
+    "effects",
+    "simulation",
+    "study",
+    "report",
+    "errors",
+)
+
+__all__ = [*_PUBLIC, *_STEPS, "__version__"]
+
+if TYPE_CHECKING:
+    from spillover.errors import SpilloverError, SpilloverWarning
+    from spillover.inference.estimates import Estimates
+    from spillover.inference.hypotheses import HypothesisTest
+    from spillover.models.fit import fit
+    from spillover.models.result import SpatialFit
+    from spillover.models.spec import ModelSpec
+    from spillover.panel.panel import Panel
+    from spillover.panel.read import read_panel
+    from spillover.report.write import write_report
+    from spillover.study.run import run_study
+    from spillover.weights.weights import SpatialWeights
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    elif name in _STEPS:
+        value = importlib.import_module(f"spillover.{name}")
+    else:
+        raise AttributeError(f"module 'spillover' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
