@@ -1,0 +1,132 @@
+"""The study file: one TOML file that says everything a study needs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, unknown keys are mistakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class StudySection(Section):
+    """[study]"""
+
+    title: str
+    description: str = ""
+    seed: int = 1
+
+
+class DataSection(Section):
+    """[data]: the table, its keys, the map. Paths are relative to the study file; ${NAME} is an environment variable."""
+
+    table: str
+    region: str
+    period: str | None = None
+    name: str | None = None  # column with display names of the regions
+    geometry: str | None = None
+    geometry_id: str | None = None  # column of the map that holds the region ids
+    groups: tuple[str, ...] = ()  # region-constant text columns: country, macro-region
+    periods: tuple[int | str, ...] = ()  # keep only these
+    regions: tuple[str, ...] = ()  # keep only these
+    exclude: tuple[str, ...] = ()  # leave these regions out
+    missing: Literal["error", "drop-regions", "drop-periods"] = "error"
+    units: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class DerivedVariable(Section):
+    """[[derive]]: a new variable from an arithmetic expression of others, e.g. "1e4 * inventions / population"."""
+
+    name: str
+    expression: str
+    label: str = ""
+    unit: str = ""
+
+
+class AgglomerationSection(Section):
+    """[agglomeration]: how high-tech agglomeration is measured.
+
+    Either from two panel columns (sector, total), or from a region × industry × period table.
+    measure "column" takes a variable as it is.
+    """
+
+    measure: Literal["location-quotient", "density", "column"] = "location-quotient"
+    name: str = "agglomeration"
+    label: str = ""
+    column: str | None = None
+    sector: str | None = None
+    total: str | None = None
+    area: str | None = None
+    table: str | None = None
+    industry: str | None = None
+    value: str | None = None
+    high_tech: tuple[str, ...] = ()
+
+
+class Indicator(Section):
+    """[[innovation.indicators]]"""
+
+    column: str
+    dimension: Literal["creation", "flow", "enterprise", "environment"]
+    direction: Literal[1, -1] = 1
+
+
+class InnovationSection(Section):
+    """[innovation]: the outcome column, or indicators of a four-dimension capability index, or both."""
+
+    column: str | None = None
+    label: str = ""
+    index: str = "innovation_index"  # name of the index variable when indicators are given
+    indicators: tuple[Indicator, ...] = ()
+
+
+class WeightsSection(Section):
+    """[[weights]]: one named W."""
+
+    name: str
+    kind: Literal["queen", "rook", "knn", "distance-band", "inverse-distance", "exponential", "file"]
+    k: int | None = None
+    threshold_km: float | None = None
+    power: float = 1.0
+    decay_per_km: float | None = None
+    file: str | None = None
+    order: str | None = None  # file with the region order of an unlabelled square matrix
+    standardise: Literal["none", "row", "spectral", "scalar", "min-max"] = "row"
+    islands: Literal["error", "keep", "nearest", "drop"] = "error"
+    links: tuple[tuple[str, str], ...] = ()  # links added by hand, both ways, before standardising
+
+
+class ModelSection(Section):
+    """[[models]]: one model to fit."""
+
+    name: str
+    formula: str
+    model: Literal["ols", "slx", "sar", "sdm"] = "sdm"
+    effects: Literal["none", "individual", "time", "two-way"] = "two-way"
+    weights: str | None = None  # the first W by default
+    correction: Literal["lee-yu", "none"] = "lee-yu"
+    covariance: Literal["default", "information", "cluster"] = "default"
+    lagged: tuple[str, ...] | None = None  # regressors that also enter as W x; all by default
+    treatment: str | None = None  # the first regressor by default
+    main: bool = False
+
+
+class StudyConfig(Section):
+    """A whole study file."""
+
+    study: StudySection
+    data: DataSection
+    derive: tuple[DerivedVariable, ...] = ()
+    agglomeration: AgglomerationSection
+    innovation: InnovationSection
+    weights: tuple[WeightsSection, ...]
+    models: tuple[ModelSection, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for provenance."""
+        return self.model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,167 @@
+"""`StudyResult`: everything a study found, one field per step; the report reads only this.
+
+Frozen values that survive a JSON round trip: `StudyResult.from_json(result.to_json()) == result`.
+A missing number is None, never NaN. Arrays are nested tuples, regions first, periods second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+Row = dict[str, Any]
+Number = float | None
+
+
+class Frozen(BaseModel):
+    """Base of all parts: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+class Provenance(Frozen):
+    """Where the numbers come from."""
+
+    version: str
+    python: str
+    created: str  # ISO 8601, UTC; SOURCE_DATE_EPOCH is honoured
+    seed: int
+    hashes: dict[str, str]  # file or object → SHA-256, first 16 hex digits
+    packages: dict[str, str]
+
+
+class PanelSummary(Frozen):
+    """STEP 1a: what was read."""
+
+    regions: tuple[str, ...]
+    names: tuple[str, ...]
+    periods: tuple[int | str, ...]
+    variables: tuple[Row, ...]  # rows of panel.describe()
+    log: tuple[str, ...]
+    geometry: dict[str, Any] | None = None  # GeoJSON FeatureCollection, EPSG:4326, feature id = region id
+    planar: bool = False  # coordinates are not longitude and latitude (synthetic maps)
+
+
+class WeightsSummary(Frozen):
+    """STEP 1b: one W as used."""
+
+    name: str
+    facts: dict[str, Any]  # SpatialWeights.describe()
+    bounds: tuple[float, float]
+
+
+class Measure(Frozen):
+    """STEP 2: one measured column."""
+
+    name: str
+    label: str
+    unit: str
+    role: str  # "agglomeration" or "innovation"
+    values: tuple[tuple[Number, ...], ...]  # (n, t)
+    note: str = ""
+
+
+class IndexSummary(Frozen):
+    """STEP 2: the composite innovation-capability index, when the study builds one."""
+
+    name: str
+    label: str
+    weights: tuple[Row, ...]  # indicator, dimension, direction, weight, goalpost_low, goalpost_high
+    dimensions: dict[str, tuple[tuple[Number, ...], ...]]  # dimension → (n, t)
+    note: str = ""
+
+
+class MoranScatter(Frozen):
+    """STEP 3: standardised values against their spatial lag in one period."""
+
+    variable: str
+    period: int | str
+    z: tuple[float, ...]
+    lag: tuple[float, ...]
+    regions: tuple[str, ...]
+
+
+class Diagnostics(Frozen):
+    """STEP 3: spatial dependence before any model."""
+
+    moran: tuple[Row, ...]  # variable, label, period, transform (level | within), statistic, expected, z, p_value, ...
+    scatters: tuple[MoranScatter, ...]
+
+
+class ModelResult(Frozen):
+    """STEPS 4-5: one fitted model."""
+
+    name: str
+    model: str
+    effects: str
+    correction: str
+    covariance: str
+    weights: str
+    formula: str
+    treatment: str  # the term whose spillover the study is about
+    coefficients: tuple[Row, ...]  # tidy rows
+    impacts: tuple[Row, ...]  # tidy rows with variable, effect, horizon
+    information_errors: tuple[Row, ...]  # tidy effect rows under the information matrix, when they differ by > 1/3
+    statistics: dict[str, Any]
+    tests: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+
+class RegionalEffects(Frozen):
+    """STEP 5: what each region receives from and emits to the others, for the treatment of the main model."""
+
+    variable: str
+    received: tuple[float, ...]
+    received_se: tuple[float, ...]
+    emitted: tuple[float, ...]
+    emitted_se: tuple[float, ...]
+    own: tuple[float, ...]
+    links: tuple[Row, ...]  # sender, receiver, effect
+
+
+class TruthRow(Frozen):
+    """Known truth beside the estimate (reference system only)."""
+
+    quantity: str
+    truth: float
+    estimate: float
+    conf_low: float
+    conf_high: float
+    covered: bool
+    unit: str = ""
+
+
+class StudyResult(Frozen):
+    """A finished study."""
+
+    title: str
+    kind: str  # "study" or "demo"
+    description: str
+    config: dict[str, Any]
+    provenance: Provenance
+    panel: PanelSummary
+    weights: tuple[WeightsSummary, ...]
+    measures: tuple[Measure, ...]
+    index: IndexSummary | None
+    diagnostics: Diagnostics
+    models: tuple[ModelResult, ...]
+    main: str  # name of the main model
+    regional: RegionalEffects | None
+    truth: tuple[TruthRow, ...]
+    cautions: tuple[str, ...]  # what a careful reader should know before quoting a number
+    audit: dict[str, Any] | None = None  # filled by the audit step
+
+    def to_json(self) -> str:
+        """The result as JSON text, UTF-8, with an indent that a person can read."""
+        return self.model_dump_json(indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> StudyResult:
+        """The inverse of `to_json`."""
+        return cls.model_validate_json(text)
+
+    def model(self, name: str | None = None) -> ModelResult:
+        """A model by name, the main one by default."""
+        wanted = self.main if name is None else name
+        return next(model for model in self.models if model.name == wanted)
