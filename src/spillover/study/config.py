@@ -22,7 +22,10 @@ class StudySection(Section):
 
 
 class DataSection(Section):
-    """[data]: the table, its keys, the map. Paths are relative to the study file; ${NAME} is an environment variable."""
+    """[data]: the table, its keys, the map.
+
+    Paths are relative to the study file; ${NAME} is an environment variable.
+    """
 
     table: str
     region: str
@@ -113,6 +116,8 @@ class ModelSection(Section):
     covariance: Literal["default", "information", "cluster"] = "default"
     lagged: tuple[str, ...] | None = None  # regressors that also enter as W x; all by default
     treatment: str | None = None  # the first regressor by default
+    periods: tuple[int | str, ...] = ()  # this model only: keep only these periods
+    exclude: tuple[str, ...] = ()  # this model only: leave these regions out; W is restricted and standardised anew
     main: bool = False
 
 

@@ -1,0 +1,219 @@
+"""What is wrong between the sections of a study file: names that nobody defined, settings that miss their partner."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from spillover.errors import SpilloverError, did_you_mean, show_labels
+from spillover.study.config import (
+    AgglomerationSection,
+    DataSection,
+    InnovationSection,
+    ModelSection,
+    WeightsSection,
+)
+from spillover.study.formulas import Formula, parse_formula
+from spillover.study.problems import Sections, where_of
+
+_NEEDS = {
+    "knn": ("k", "the number of neighbours"),
+    "distance-band": ("threshold_km", "the largest distance in km"),
+    "exponential": ("decay_per_km", "the decay per km"),
+    "file": ("file", "the path of the weights"),
+}
+_IN_SPACE = ("slx", "sar", "sdm")
+
+
+def inconsistencies(sections: Sections, columns: Sequence[str] | None) -> list[str]:
+    """One sentence for each contradiction.
+
+    Parameters
+    ----------
+    sections : what could be read of the study file.
+    columns : the columns of the table, or None when the table cannot be opened (names are then not checked).
+    """
+    problems: list[str] = []
+    if sections.data and columns is not None:
+        problems += _key_columns(sections.data, columns)
+    if sections.agglomeration:
+        problems += _agglomeration(sections.agglomeration, sections.data)
+    if sections.innovation:
+        problems += _innovation(sections.innovation)
+    problems += _weights(sections.weights, sections.data)
+    problems += _repeated("[[derive]] name", [item.name for item in sections.derive])
+    problems += _models(sections)
+    if columns is not None:
+        problems += _unknown_names(sections, columns)
+    return problems
+
+
+def known_after_measures(sections: Sections, columns: Iterable[str]) -> list[str]:
+    """Names that a formula may use: table columns, derived variables and the two measures."""
+    known = [*columns, *(item.name for item in sections.derive)]
+    if sections.agglomeration:
+        known.append(sections.agglomeration.name)
+    if sections.innovation and sections.innovation.indicators:
+        known.append(sections.innovation.index)
+    return list(dict.fromkeys(known))
+
+
+def _key_columns(data: DataSection, columns: Sequence[str]) -> list[str]:
+    keys = {"region": data.region, "period": data.period, "name": data.name}
+    named = [(key, column) for key, column in keys.items() if column is not None]
+    named += [("groups", column) for column in data.groups]
+    return [_unknown(f"[data] {key}", column, columns, "the table") for key, column in named if column not in columns]
+
+
+def _agglomeration(section: AgglomerationSection, data: DataSection | None) -> list[str]:
+    where = "[agglomeration]"
+    if section.measure == "column":
+        return [] if section.column else [f'{where} measure = "column" needs column']
+    problems = []
+    if section.table is not None:
+        missing = [key for key in ("industry", "value") if getattr(section, key) is None]
+        if missing:
+            problems.append(f"{where} a table by industry needs {show_labels(missing)} (columns of that table)")
+        if not section.high_tech:
+            problems.append(f"{where} a table by industry needs high_tech, the list of high-tech industries")
+    else:
+        needed = ("sector", "total") if section.measure == "location-quotient" else ("sector",)
+        missing = [key for key in needed if getattr(section, key) is None]
+        if missing:
+            problems.append(
+                f'{where} measure = "{section.measure}" needs {show_labels(missing)} '
+                "(columns), or table, industry, value and high_tech (a table by industry)"
+            )
+    if section.measure == "density" and section.area is None and not (data and data.geometry):
+        problems.append(f'{where} measure = "density" needs area (a column in km²), or a map in [data] geometry')
+    return problems
+
+
+def _innovation(section: InnovationSection) -> list[str]:
+    if section.column is None and not section.indicators:
+        return ["[innovation] needs column, or [[innovation.indicators]] for an index, or both"]
+    problems = _repeated("[[innovation.indicators]] column", [indicator.column for indicator in section.indicators])
+    if len(section.indicators) == 1:
+        problems.append("[innovation] an index needs at least two [[innovation.indicators]]")
+    return problems
+
+
+def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[str]:
+    problems = _repeated("[[weights]] name", [item.name for item in items])
+    for i, item in enumerate(items):
+        where = where_of("weights", i, item)
+        if item.kind in _NEEDS and getattr(item, _NEEDS[item.kind][0]) is None:
+            key, meaning = _NEEDS[item.kind]
+            problems.append(f'{where} kind = "{item.kind}" needs {key}, {meaning}')
+        if item.kind != "file" and data is not None and data.geometry is None:
+            problems.append(f'{where} kind = "{item.kind}" is built from a map, but [data] has no geometry')
+        positive = {"k": item.k, "threshold_km": item.threshold_km, "power": item.power, "decay": item.decay_per_km}
+        for key, value in positive.items():
+            if value is not None and not value > 0:
+                problems.append(f"{where} {key} = {value}: expected a number above zero")
+    return problems
+
+
+def _models(sections: Sections) -> list[str]:
+    models = sections.models
+    problems = _repeated("[[models]] name", [model.name for model in models])
+    main = [model.name for model in models if model.main]
+    if len(main) > 1:
+        problems.append(f"[[models]] only one model can have main = true, got {show_labels(main)}")
+    names = [item.name for item in sections.weights]
+    for i, model in enumerate(models):
+        where = where_of("models", i, model)
+        if model.weights is not None and model.weights not in names and "weights" not in sections.left_out:
+            problems.append(_unknown(f"{where} weights", model.weights, names, "[[weights]]"))
+        formula, mistake = _formula(model, where)
+        problems += mistake
+        if formula is not None:
+            problems += _terms(model, formula, where)
+        if sections.data is not None and sections.data.period is None and model.effects != "none":
+            problems.append(
+                f'{where} effects = "{model.effects}" needs periods, but [data] names no period column; '
+                'write effects = "none" for a cross-section'
+            )
+    return problems
+
+
+def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
+    problems = []
+    if model.treatment is not None and model.treatment not in formula.terms:
+        problems.append(_unknown(f"{where} treatment", model.treatment, formula.terms, "the terms of its formula"))
+    for term in model.lagged or ():
+        if term not in formula.terms:
+            problems.append(_unknown(f"{where} lagged", term, formula.terms, "the terms of its formula"))
+    if model.lagged and model.model not in ("slx", "sdm"):
+        problems.append(f'{where} lagged is for model = "slx" or "sdm"; "{model.model}" has no lagged regressors')
+    return problems
+
+
+def _formula(model: ModelSection, where: str) -> tuple[Formula | None, list[str]]:
+    try:
+        return parse_formula(model.formula), []
+    except SpilloverError as error:
+        return None, [f"{where} formula: {one_line(error)}"]
+
+
+def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
+    """Variables that are used but neither in the table nor made by the study."""
+    from spillover.panel.expressions import names_in
+
+    problems = []
+    known = list(columns)
+    for i, item in enumerate(sections.derive):
+        where = where_of("derive", i, item)
+        try:
+            used = names_in(item.expression)
+        except SpilloverError as error:
+            problems.append(f"{where} expression: {one_line(error)}")
+            used = ()
+        problems += [_unknown(f"{where} expression", name, known) for name in sorted(used) if name not in known]
+        if item.name in columns:
+            problems.append(f"{where} name = {item.name!r} is already a column of the table; choose another name")
+        known.append(item.name)
+    for where, name in _named_variables(sections):
+        if name not in known:
+            problems.append(_unknown(where, name, known))
+    everything = known_after_measures(sections, known)
+    for i, model in enumerate(sections.models):
+        where = where_of("models", i, model)
+        formula, _ = _formula(model, where)
+        for name in formula.names if formula else ():
+            if name not in everything:
+                problems.append(_unknown(f"{where} formula", name, everything))
+    return problems
+
+
+def _named_variables(sections: Sections) -> list[tuple[str, str]]:
+    named: list[tuple[str, str]] = []
+    if sections.agglomeration:
+        section = sections.agglomeration
+        keys = ("column",) if section.measure == "column" else ("sector", "total", "area")
+        if section.table is not None:
+            keys = ("area",)
+        named += [(f"[agglomeration] {key}", getattr(section, key)) for key in keys if getattr(section, key)]
+    if sections.innovation:
+        if sections.innovation.column:
+            named.append(("[innovation] column", sections.innovation.column))
+        named += [("[[innovation.indicators]] column", item.column) for item in sections.innovation.indicators]
+    return named
+
+
+def _repeated(where: str, names: Iterable[str]) -> list[str]:
+    counts = Counter(names)
+    return [f"{where} {name!r} is used {count} times; names are unique" for name, count in counts.items() if count > 1]
+
+
+def _unknown(where: str, name: str, known: Iterable[str], place: str = "the table or [[derive]]") -> str:
+    names = list(known)
+    around = [candidate for candidate in names if f"({name})" in candidate]  # lq for log(lq)
+    hint = did_you_mean(around[0] if around else name, names) or f"known: {show_labels(names, 12) or 'none'}"
+    return f"{where}: {name!r} is not in {place}. {hint}"
+
+
+def one_line(error: SpilloverError) -> str:
+    """An error on one line, to stand in a list."""
+    parts = [part.strip() for part in str(error).splitlines()]
+    return "; ".join(" ".join(part.split()) for part in parts if part)
