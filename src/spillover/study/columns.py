@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from spillover.errors import FileError
+from spillover.models.formula import Formula, parse_formula
 from spillover.panel.expressions import names_in
 from spillover.study.config import StudyConfig
-from spillover.study.formulas import parse_formula
 
 
 def read_columns(path: Path) -> list[str]:
@@ -46,6 +46,12 @@ def read_columns(path: Path) -> list[str]:
     )
 
 
+def formula_variables(formula: Formula) -> tuple[str, ...]:
+    """The variables that a model formula uses, outcome first."""
+    parts = [formula.response, *(factor for term in formula.terms for factor in term)]
+    return tuple(dict.fromkeys(name for part in parts for name in names_in(part)))
+
+
 def needed_columns(config: StudyConfig) -> tuple[str, ...]:
     """The numeric columns of the table that a study uses, in the order of first use."""
     used: list[str] = []
@@ -60,7 +66,7 @@ def needed_columns(config: StudyConfig) -> tuple[str, ...]:
         used.append(config.innovation.column)
     used += [indicator.column for indicator in config.innovation.indicators]
     for model in config.models:
-        used += parse_formula(model.formula).names
+        used += formula_variables(parse_formula(model.formula))
     made |= measure_names(config)
     return tuple(dict.fromkeys(name for name in used if name not in made))
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from spillover.errors import SpilloverError, did_you_mean, show_labels
+from spillover.models.formula import Formula, parse_formula
+from spillover.study.columns import formula_variables
 from spillover.study.config import (
     AgglomerationSection,
     DataSection,
@@ -13,7 +15,6 @@ from spillover.study.config import (
     ModelSection,
     WeightsSection,
 )
-from spillover.study.formulas import Formula, parse_formula
 from spillover.study.problems import Sections, where_of
 
 _NEEDS = {
@@ -139,11 +140,11 @@ def _models(sections: Sections) -> list[str]:
 
 def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
     problems = []
-    if model.treatment is not None and model.treatment not in formula.terms:
-        problems.append(_unknown(f"{where} treatment", model.treatment, formula.terms, "the terms of its formula"))
+    if model.treatment is not None and model.treatment not in formula.names:
+        problems.append(_unknown(f"{where} treatment", model.treatment, formula.names, "the terms of its formula"))
     for term in model.lagged or ():
-        if term not in formula.terms:
-            problems.append(_unknown(f"{where} lagged", term, formula.terms, "the terms of its formula"))
+        if term not in formula.names:
+            problems.append(_unknown(f"{where} lagged", term, formula.names, "the terms of its formula"))
     if model.lagged and model.model not in ("slx", "sdm"):
         problems.append(f'{where} lagged is for model = "slx" or "sdm"; "{model.model}" has no lagged regressors')
     return problems
@@ -151,7 +152,9 @@ def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
 
 def _formula(model: ModelSection, where: str) -> tuple[Formula | None, list[str]]:
     try:
-        return parse_formula(model.formula), []
+        formula = parse_formula(model.formula)
+        formula_variables(formula)
+        return formula, []
     except SpilloverError as error:
         return None, [f"{where} formula: {one_line(error)}"]
 
@@ -180,7 +183,7 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
     for i, model in enumerate(sections.models):
         where = where_of("models", i, model)
         formula, _ = _formula(model, where)
-        for name in formula.names if formula else ():
+        for name in formula_variables(formula) if formula else ():
             if name not in everything:
                 problems.append(_unknown(f"{where} formula", name, everything))
     return problems
@@ -209,7 +212,8 @@ def _repeated(where: str, names: Iterable[str]) -> list[str]:
 def _unknown(where: str, name: str, known: Iterable[str], place: str = "the table or [[derive]]") -> str:
     names = list(known)
     around = [candidate for candidate in names if f"({name})" in candidate]  # lq for log(lq)
-    hint = did_you_mean(around[0] if around else name, names) or f"known: {show_labels(names, 12) or 'none'}"
+    hint = did_you_mean(around[0], around[:1]) if around else did_you_mean(name, names)
+    hint = hint or f"known: {show_labels(names, 12) or 'none'}"
     return f"{where}: {name!r} is not in {place}. {hint}"
 
 
