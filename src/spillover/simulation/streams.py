@@ -1,0 +1,38 @@
+"""One independent random stream per component, so that changing one component leaves the draws of the others alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spillover.errors import OptionError
+
+_COMPONENTS = (  # a new component goes to the end: children are numbered
+    "geography",
+    "hti",
+    "environment",
+    "linkage",
+    "universities",
+    "firms",
+    "population",
+    "region effects",
+    "period effects",
+    "instrument",
+    "talent",
+    "transfers",
+    "cooperation",
+    "informal",
+    "patents",
+    "revenue",
+)
+
+Streams = Mapping[str, np.random.Generator]
+
+
+def spawn_streams(seed: int) -> Streams:
+    """Component → generator, by SeedSequence.spawn from one seed (a whole number of zero or more)."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise OptionError("a seed is a whole number of zero or more", got=repr(seed), fix="use seed=1")
+    children = np.random.SeedSequence(int(seed)).spawn(len(_COMPONENTS))
+    return {name: np.random.default_rng(child) for name, child in zip(_COMPONENTS, children, strict=True)}
