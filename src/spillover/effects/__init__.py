@@ -1,0 +1,1 @@
+"""STEP 5: from coefficients to direct, indirect and total effects."""

@@ -1,0 +1,1 @@
+"""STEP 4: Panel + SpatialWeights + ModelSpec → SpatialFit."""

@@ -1,0 +1,70 @@
+"""Specification tests of a fit: LM tests of its non-spatial null, Wald tests of its restrictions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spillover.diagnostics.lagrange import lagrange_tests
+from spillover.inference.hypotheses import HypothesisTest
+
+if TYPE_CHECKING:
+    from spillover.models.result import SpatialFit
+
+
+def specification_tests(fit: SpatialFit) -> tuple[HypothesisTest, ...]:
+    """LM tests (valid, then conventional; null OLS, and SLX where W X is in the model) and Wald tests."""
+    tests: list[HypothesisTest] = []
+    if fit.weights is not None:
+        design, transformation = fit.design, fit.design.transformation
+        wy = design.wy
+        own = [i for i in range(len(design.terms)) if i not in design.neighbour.values()]
+        nulls = [("ols", design.z[:, :, own])]
+        if design.neighbour:
+            nulls.append(("slx", design.z))
+        for form in ("valid", "conventional"):
+            for null_model, z in nulls:
+                tests += lagrange_tests(
+                    design.y, wy, z, fit.weights.matrix, transformation, form=form, null_model=null_model
+                )
+    return (*tests, *_wald_tests(fit))
+
+
+def _wald_tests(fit: SpatialFit) -> list[HypothesisTest]:
+    design, estimates = fit.design, fit.estimates
+    k = estimates.values.size
+    neighbours = list(design.neighbour.items())
+    tests = []
+    if neighbours:
+        matrix = np.zeros((len(neighbours), k))
+        for row, (_, at) in enumerate(neighbours):
+            matrix[row, at] = 1.0
+        tests.append(_named(estimates.wald(matrix, "neighbours' regressors do not matter (all θ = 0)"), "Wald θ = 0"))
+    if fit.point.engine is not None:
+        matrix = np.zeros((1, k))
+        matrix[0, -1] = 1.0
+        tests.append(_named(estimates.wald(matrix, "there is no spatial lag of the outcome (ρ = 0)"), "Wald ρ = 0"))
+    if fit.point.engine is not None and neighbours:
+        # Common factor: θ + ρβ = 0 for every lagged regressor turns the Durbin model into a spatial error model.
+        gap, jacobian = np.empty(len(neighbours)), np.zeros((len(neighbours), k))
+        for row, (name, at) in enumerate(neighbours):
+            beta = estimates.values[design.own[name]]
+            gap[row] = estimates.values[at] + fit.rho * beta
+            jacobian[row, at], jacobian[row, design.own[name]], jacobian[row, -1] = 1.0, fit.rho, beta
+        statistic = float(gap @ np.linalg.solve(jacobian @ estimates.cov @ jacobian.T, gap))
+        tests.append(
+            HypothesisTest.chi2(
+                "Wald common factor",
+                statistic,
+                df=len(neighbours),
+                null="the Durbin model reduces to a spatial error model (θ + ρβ = 0)",
+                reference=f"delta method, {estimates.method}",
+            )
+        )
+    return tests
+
+
+def _named(test: HypothesisTest, name: str) -> HypothesisTest:
+    return replace(test, name=name)

@@ -1,0 +1,47 @@
+"""A fit as text, on one screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spillover.effects.impacts import average_effects
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spillover.models.result import SpatialFit
+
+NAMES = {"ols": "OLS", "slx": "SLX (spatial lag of X)", "sar": "SAR (spatial lag)", "sdm": "SDM (spatial Durbin)"}
+
+
+def summarise(fit: SpatialFit) -> str:
+    """Header, coefficients, effects, statistics, notes and sources."""
+    spec, statistics = fit.spec, fit.statistics
+    lines = [
+        f"{NAMES[spec.model]} · {spec.formula}",
+        f"effects: {spec.effects}, correction: {spec.correction}; {statistics['n_regions']} regions × "
+        f"{statistics['n_periods']} periods; errors: {fit.estimates.method}",
+    ]
+    if fit.weights is not None:
+        lines.append(f"W: {fit.weights.kind}, {fit.weights.standardisation}-standardised")
+    lines += ["", "Coefficients", _table(fit.coefficients())]
+    lines += ["", "Effects (average over regions)", _table(average_effects(fit).tidy())]
+    lines += [
+        "",
+        f"log-likelihood {statistics['log_likelihood']:.4f}   σ² {statistics['sigma2']:.6g}   "
+        f"AIC {statistics['aic']:.2f}   BIC {statistics['bic']:.2f}   R² {statistics['r_squared']:.4f}",
+    ]
+    lines += [f"note: {note}" for note in fit.notes]
+    lines.append("effects: LeSage & Pace (2009, §2.7); fixed effects: Lee & Yu (2010, J. Econometrics 154:165)")
+    return "\n".join(lines)
+
+
+def _table(frame: pd.DataFrame) -> str:
+    width = max(len(term) for term in frame["term"]) + 2
+    head = f"{'':{width}}{'estimate':>12}{'std. error':>12}{'p-value':>10}   {'95 % interval':>23}"
+    rows = [
+        f"{row.term:{width}}{row.estimate:>12.5g}{row.std_error:>12.4g}{row.p_value:>10.4f}   "
+        f"[{row.conf_low:>10.4g}, {row.conf_high:>10.4g}]"
+        for row in frame.itertuples()
+    ]
+    return "\n".join([head, *rows])

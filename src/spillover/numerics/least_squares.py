@@ -1,0 +1,88 @@
+"""Least squares by QR for one design and several right-hand sides; names what is collinear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+
+from spillover.typing import FloatArray
+
+RANK_TOLERANCE = 1e-10  # of a unit-length column; below it fewer than six digits would be left
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Least squares of q right-hand sides on a design Z (m, k).
+
+    Attributes
+    ----------
+    coefficients : (k, q).
+    residual_products : (q, q) cross-products of the residuals, from the triangular factor and
+        not from differences of sums of squares.
+    inverse_gram : (k, k) (Z'Z)^{-1}.
+    condition : condition number of Z with columns scaled to length one.
+    """
+
+    coefficients: FloatArray
+    residual_products: FloatArray
+    inverse_gram: FloatArray
+    condition: float
+
+
+@dataclass(frozen=True)
+class Collinearity:
+    """Column `column` is a combination of the columns `of` (positions in the design)."""
+
+    column: int
+    of: tuple[int, ...]
+
+
+def project(design: FloatArray, right: FloatArray) -> Projection | tuple[Collinearity, ...]:
+    """Least squares, or the columns that are combinations of others.
+
+    One Householder QR of [Z, right] with columns scaled to length one; the orthogonal factor is
+    never formed. Cost O(m (k + q)²). Rescaling a column changes only its own coefficient.
+    """
+    k = design.shape[1]
+    both = np.concatenate([design, right], axis=1)
+    lengths = np.sqrt(np.einsum("ij,ij->j", both, both))
+    lengths[lengths == 0.0] = 1.0
+    both /= lengths
+    triangle = np.asarray(np.linalg.qr(both, mode="r"))
+    top = triangle[:k, :k]
+    broken = find_collinear(top)
+    if broken:
+        return broken
+    scale, out = lengths[:k], lengths[k:]
+    inverse = scipy.linalg.solve_triangular(top, np.eye(k), check_finite=False) if k else np.zeros((0, 0))
+    rest = triangle[k:, k:] * out
+    return Projection(
+        coefficients=(inverse @ triangle[:k, k:]) * out / scale[:, None],
+        residual_products=rest.T @ rest,
+        inverse_gram=(inverse @ inverse.T) / np.outer(scale, scale),
+        condition=float(np.linalg.cond(top)) if k else 1.0,
+    )
+
+
+def find_collinear(triangle: FloatArray) -> tuple[Collinearity, ...]:
+    """Columns of a (k, k) triangular factor of unit-length columns that depend on others."""
+    k = triangle.shape[1]
+    if k == 0:
+        return ()
+    # Cheap first look: a well-conditioned factor has no small singular value.
+    if np.linalg.svd(triangle, compute_uv=False)[-1] > RANK_TOLERANCE * np.sqrt(k):
+        return ()
+    factor, pivots = scipy.linalg.qr(triangle, mode="r", pivoting=True)
+    diagonal = np.abs(np.diag(factor))
+    rank = int((diagonal > RANK_TOLERANCE * np.sqrt(k)).sum())
+    if rank == k:
+        return ()
+    mixture = scipy.linalg.solve_triangular(factor[:rank, :rank], factor[:rank, rank:])
+    return tuple(
+        Collinearity(
+            int(pivots[rank + j]), tuple(sorted(int(pivots[i]) for i in np.flatnonzero(np.abs(mixture[:, j]) > 1e-6)))
+        )
+        for j in range(k - rank)
+    )
