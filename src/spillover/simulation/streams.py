@@ -30,9 +30,14 @@ _COMPONENTS = (  # a new component goes to the end: children are numbered
 Streams = Mapping[str, np.random.Generator]
 
 
-def spawn_streams(seed: int) -> Streams:
-    """Component → generator, by SeedSequence.spawn from one seed (a whole number of zero or more)."""
+def check_seed(seed: int) -> int:
+    """The seed as a plain int; `OptionError` unless it is a whole number of zero or more."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise OptionError("a seed is a whole number of zero or more", got=repr(seed), fix="use seed=1")
-    children = np.random.SeedSequence(int(seed)).spawn(len(_COMPONENTS))
+    return int(seed)
+
+
+def spawn_streams(seed: int) -> Streams:
+    """Component → generator, by SeedSequence.spawn from one seed (a whole number of zero or more)."""
+    children = np.random.SeedSequence(check_seed(seed)).spawn(len(_COMPONENTS))
     return {name: np.random.default_rng(child) for name, child in zip(_COMPONENTS, children, strict=True)}
