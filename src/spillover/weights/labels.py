@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
@@ -11,23 +12,21 @@ from spillover.errors import AlignmentError, WeightsError, did_you_mean, show_la
 
 
 def as_text(value: Any) -> str:
-    """One id as text; a whole number loses the ".0" that spreadsheets and blanks put on it.
+    """One id as text: blanks around it removed, Unicode NFC, whole numbers without ".0"; "" if it is missing.
 
-    >>> as_text(110000), as_text(110000.0), as_text("01001")
+    >>> as_text(110000), as_text(110000.0), as_text(" 01001")
     ('110000', '110000', '01001')
     """
-    if isinstance(value, str):
-        return value.strip()
     if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace").strip()
+        value = value.decode("utf-8", errors="replace")
     if isinstance(value, Integral):
         return str(int(value))
     if value is None or (isinstance(value, Real) and value != value):
         return ""
     if isinstance(value, Real) and float(value).is_integer():
-        return str(int(value))
-    text = str(value).strip()
-    return "" if text in ("<NA>", "NaT") else text
+        return str(int(float(value)))
+    text = unicodedata.normalize("NFC", str(value)).strip()
+    return "" if text in ("<NA>", "NaT") and not isinstance(value, str) else text
 
 
 def as_region_ids(values: Iterable[Any], where: str) -> tuple[str, ...]:
