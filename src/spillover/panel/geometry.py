@@ -25,6 +25,7 @@ from spillover.errors import (
 from spillover.panel.clean import to_text
 from spillover.panel.panel import Panel
 from spillover.panel.tables import clean_name, require_file
+from spillover.panel.wording import count_of
 from spillover.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ def _require_match(
     twice = sorted(str(each) for each, count in counts.items() if count > 1)
     if twice:
         raise AlignmentError(
-            f"{len(twice)} regions have more than one shape in {where}",
+            f"{count_of(len(twice), 'region')} with more than one shape in {where}",
             got=show_labels(twice),
             expected="one shape per region",
             causes=("islands and exclaves as rows of their own", "a finer map"),
@@ -237,10 +238,10 @@ def _require_match(
     blank = sum(each is None for each in ids)
     if surplus:
         notes.append(
-            f"{len(surplus)} regions of the map that the table does not have were left out: {show_labels(surplus, 20)}"
+            f"{count_of(len(surplus), 'region')} of the map not in the table left out: {show_labels(surplus, 20)}"
         )
     if blank:
-        notes.append(f"{blank} shapes of the map without an id were left out")
+        notes.append(f"{count_of(blank, 'shape')} of the map without an id left out")
 
 
 def _near_misses(missing: Sequence[str], surplus: Sequence[str]) -> list[str]:
@@ -258,7 +259,7 @@ def _require_shapes(shapes: gpd.GeoSeries, regions: Sequence[str], source: str) 
     empty = (shapes.isna() | shapes.is_empty).to_numpy()
     if empty.any():
         raise AlignmentError(
-            f"{int(empty.sum())} regions have no shape in {source}",
+            f"{count_of(int(empty.sum()), 'region')} without a shape in {source}",
             got=show_labels(each for each, none in zip(regions, empty, strict=True) if none),
             expected="a shape for every region of the table",
         )
@@ -277,9 +278,7 @@ def _repair(shapes: gpd.GeoSeries, regions: Sequence[str], notes: list[str]) -> 
     if not valid.all():
         broken = [each for each, good in zip(regions, valid, strict=True) if not good]
         shapes = shapes.where(valid, shapes.make_valid())
-        notes.append(
-            f"the shapes of {len(broken)} regions crossed themselves and were repaired: {show_labels(broken, 20)}"
-        )
+        notes.append(f"self-crossing shapes repaired, of {count_of(len(broken), 'region')}: {show_labels(broken, 20)}")
     return shapes
 
 
@@ -405,8 +404,8 @@ def to_geojson(panel: Panel, tolerance: float | None = None) -> dict[str, Any]:
     Returns
     -------
     GeoJSON with longitude and latitude (EPSG:4326), or plane coordinates where the map has no place on
-    the earth. Feature "id" is the region id, property "name" its display name, as plain text: whoever
-    writes it into HTML escapes it.
+    the earth; outer rings run counter-clockwise (RFC 7946). Feature "id" is the region id, property "name"
+    its display name, as plain text: whoever writes it into HTML escapes it.
 
     Raises
     ------
@@ -422,7 +421,7 @@ def to_geojson(panel: Panel, tolerance: float | None = None) -> dict[str, Any]:
         shapes = _simplify_to_size(shapes, span)
     elif tolerance > 0:
         shapes = _simplify(shapes, tolerance)
-    digits = max(0, int(np.ceil(-np.log10(span / 5000.0)))) if span > 0 else 4  # finer than a pixel of a large screen
+    digits = max(0, int(np.ceil(-np.log10(span / 50_000.0)))) if span > 0 else 4  # finer than a pixel of a large screen
     if tolerance:
         digits = max(digits, int(np.ceil(-np.log10(tolerance))))
     features = [
@@ -492,7 +491,7 @@ def _rounded(shape: Any, digits: int) -> dict[str, Any]:
             return [round(float(value), digits) for value in nested[:2]]
         return [walk(each) for each in nested]
 
-    mapping = shapely.geometry.mapping(shape)
+    mapping = shapely.geometry.mapping(shapely.orient_polygons(shape))
     if mapping["type"] == "GeometryCollection":
         return {"type": mapping["type"], "geometries": [_rounded(part, digits) for part in shape.geoms]}
     return {"type": mapping["type"], "coordinates": walk(mapping["coordinates"])}

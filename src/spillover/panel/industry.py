@@ -13,6 +13,7 @@ from spillover.panel.keys import positions, read_keys, require_unique
 from spillover.panel.panel import Period
 from spillover.panel.read import require_numbers
 from spillover.panel.tables import clean_name, open_table
+from spillover.panel.wording import count_of
 from spillover.typing import FloatArray
 
 
@@ -107,7 +108,7 @@ def read_industry(
     negative = np.flatnonzero(numbers.values < 0)
     if len(negative):
         raise ValueDomainError(
-            f"{len(negative)} cells of {clean_name(value)} are negative",
+            f"{count_of(len(negative), 'cell')} of {clean_name(value)} below zero",
             got=show_labels(f"{codes[k]} of {keys.cell(k)} = {numbers.values[k]:g}" for k in negative),
             expected="zero or more",
             causes=("codes such as −9 for suppressed values", "changes instead of levels"),
@@ -119,7 +120,10 @@ def read_industry(
     absent = values.size - len(numbers.values)
     blank = int(np.isnan(numbers.values).sum())
     if absent or blank:
-        notes = [*notes, f"{absent} rows are absent and {blank} cells blank, of {values.size}: missing, not zero"]
+        notes = [
+            *notes,
+            f"{count_of(absent, 'row')} absent and {count_of(blank, 'cell')} blank of {values.size}: missing, not 0",
+        ]
     return IndustryTable(
         regions=keys.regions,
         industries=industries,

@@ -13,6 +13,7 @@ from spillover.errors import DuplicateKeyError, OptionError, show_labels
 from spillover.panel.clean import describe_gaps, to_ids, to_periods
 from spillover.panel.panel import Period
 from spillover.panel.tables import RawTable, clean_name
+from spillover.panel.wording import count_of
 from spillover.typing import IntArray
 
 
@@ -90,9 +91,9 @@ def require_unique(raw: RawTable, keys: Keys, codes: Sequence[str] | None = None
         for group in repeated
     ]
     raise DuplicateKeyError(
-        f"{len(repeated)} keys ({', '.join(parts)}) of {raw.source} occur more than once",
+        f"{count_of(len(repeated), 'key')} ({', '.join(parts)}) in more than one row of {raw.source}",
         got=show_labels(shown),
-        expected="one row per " + " and ".join(parts),
+        expected="one row per " + ", ".join(parts),
         causes=(
             "the table has a further dimension (sector, sex, unit) or two versions of a row",
             "ids that differ only in blanks around them",

@@ -22,6 +22,7 @@ from spillover.panel.geometry import POLICIES, MatchedMap, read_map
 from spillover.panel.keys import Keys, read_keys, require_unique
 from spillover.panel.panel import Panel
 from spillover.panel.tables import RawTable, clean_name, open_table
+from spillover.panel.wording import count_of
 from spillover.typing import FloatArray
 
 
@@ -129,7 +130,7 @@ def _require_known(raw: RawTable, names: Sequence[str], role: str) -> None:
     if unknown:
         hints = [f"{each!r}: {hint}" for each in unknown if (hint := did_you_mean(each, raw.columns))]
         raise UnknownColumnError(
-            f"{raw.source} does not have {len(unknown)} of the columns named in {role}",
+            f"{raw.source} lacks {count_of(len(unknown), 'column')} named in {role}",
             got=show_labels(unknown),
             expected="one of " + show_labels(raw.columns, 20),
             fix="; ".join(hints[:5]) or None,
@@ -166,7 +167,7 @@ def _read_variables(raw: RawTable, keys: Keys, columns: tuple[str, ...] | None, 
         values = np.full((len(keys.regions), len(keys.periods)), np.nan)
         values[keys.i, keys.j] = column.values
         arrays[each] = values
-        notes += [f"{count} cells of {each} say {mark!r}: missing" for mark, count in column.marks]
+        notes += [f"{count_of(count, 'cell')} of {each} marked {mark!r}: missing" for mark, count in column.marks]
     hollow = [each for each, values in arrays.items() if np.isnan(values).all()]
     if hollow:
         notes.append(f"columns without a single value: {show_labels(hollow, 20)}")
@@ -178,7 +179,7 @@ def require_numbers(raw: RawTable, numbers: Mapping[str, Numbers], keys: Keys) -
     texts = [f"{raw.columns[c][k]!r} ({c} of {keys.cell(k)})" for c, column in numbers.items() for k in column.bad]
     if texts:
         raise ValueDomainError(
-            f"{len(texts)} cells of {raw.source} are not numbers",
+            f"{count_of(len(texts), 'cell')} of {raw.source} not a number",
             got=show_labels(texts),
             expected="numbers with a decimal point, or blank cells",
             causes=(
@@ -195,7 +196,7 @@ def require_numbers(raw: RawTable, numbers: Mapping[str, Numbers], keys: Keys) -
     ]
     if infinite:
         raise ValueDomainError(
-            f"{len(infinite)} cells of {raw.source} are infinite",
+            f"{count_of(len(infinite), 'cell')} of {raw.source} infinite",
             got=show_labels(infinite),
             expected="finite numbers, or blank cells",
             causes=("a division by zero or a logarithm of zero before the table was saved",),
@@ -206,11 +207,13 @@ def require_numbers(raw: RawTable, numbers: Mapping[str, Numbers], keys: Keys) -
 def _note_texts(raw: RawTable, keys: Keys, numbers: Mapping[str, Numbers]) -> list[str]:
     """Which columns were left out because they are texts, wholly or in a few cells."""
     texts = [each for each, column in numbers.items() if column.is_text]
-    notes = [f"text columns that were left out: {show_labels(texts, 20)}"] if texts else []
+    notes = [f"text columns left out: {show_labels(texts, 20)}"] if texts else []
     for each, column in numbers.items():
         if column.bad and not column.is_text:
             cells = [f"{raw.columns[each][k]!r} of {keys.cell(k)}" for k in column.bad]
-            notes.append(f"column {each} was left out: {len(cells)} cells are not numbers ({show_labels(cells, 3)})")
+            notes.append(
+                f"column {each} left out, with {count_of(len(cells), 'cell')} not a number: {show_labels(cells, 3)}"
+            )
     return notes
 
 
@@ -226,7 +229,9 @@ def _absent_rows(keys: Keys, names: Sequence[str]) -> list[str]:
     if not len(absent):
         return []
     cells = (f"{names[i]} in {keys.periods[j]}" for i, j in absent)
-    return [f"{len(absent)} of {present.size} rows are absent, their cells are missing: {show_labels(cells)}"]
+    return [
+        f"{len(absent)} of {count_of(present.size, 'row')} absent, with all their cells missing: {show_labels(cells)}"
+    ]
 
 
 # -- groups and names ---------------------------------------------------------------------------

@@ -26,9 +26,11 @@ from spillover.errors import (
     did_you_mean,
     show_labels,
 )
+from spillover.panel.wording import count_of
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".dta")
 _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
+_NAMELESS = re.compile(r"Unnamed: \d+|__index_level_\d+__")  # what pandas calls a column or index without a name
 _SIGNATURES = {
     b"PK": "an Excel workbook (.xlsx) or another zip archive",
     b"PAR1": "a Parquet file (.parquet)",
@@ -186,7 +188,7 @@ def _read_text(path: Path, encoding: str | None) -> RawTable:
             causes=("a quotation mark that is not closed", "not a text table at all"),
         ) from None
     if blank:
-        notes.append(f"{blank} rows without any entry were left out")
+        notes.append(f"{count_of(blank, 'row')} without any entry left out")
     _require_rectangle(path, rows, lines)
     cells = np.empty((len(rows) - 1, len(rows[0])), dtype=object)
     if len(rows) > 1:
@@ -262,7 +264,7 @@ def _read_excel(path: Path) -> RawTable:
     with book:
         sheets = [str(name) for name in book.sheet_names]
         # Own header handling: pandas would rename the second of two equal columns in silence.
-        frame = book.parse(sheets[0], header=None, dtype=object, keep_default_na=False, na_values=[""])
+        frame = pd.read_excel(book, sheets[0], header=None, dtype=object, keep_default_na=False, na_values=[""])
     frame = frame.dropna(how="all")
     if frame.empty:
         raise FileError(f"{path.name} is empty", got=f"no entry on sheet {sheets[0]!r}")
@@ -332,9 +334,9 @@ def _is_blank(cell: object) -> bool:
 
 def _assemble(source: str, header: Sequence[object], columns: Sequence[NDArray[Any]], notes: list[str]) -> RawTable:
     names = [clean_name(name) for name in header]
-    kept = [k for k, name in enumerate(names) if name and not re.fullmatch(r"Unnamed: \d+", name)]
+    kept = [k for k, name in enumerate(names) if name and not _NAMELESS.fullmatch(name)]
     if len(kept) < len(names):
-        notes = [*notes, f"{len(names) - len(kept)} columns without a name were left out"]
+        notes = [*notes, f"{count_of(len(names) - len(kept), 'column')} without a name left out"]
     _require_distinct([names[k] for k in kept], source)
     rows = len(columns[0]) if columns else 0
     return RawTable(
