@@ -62,7 +62,7 @@ def lagrange_tests(
     Parameters
     ----------
     y, wy : (n, t) outcome and its spatial lag, demeaned after lagging.
-    z : (n, t, k) regressors of the null model (with its intercept when there are no effects), demeaned.
+    z : (n t, k) regressors of the null model (with its intercept when there are no effects), demeaned.
     matrix : (n, n) W.
     form : "valid" or "conventional".
     null_model : "ols" (Z = X) or "slx" (Z = [X, WX]); named in the results.
@@ -91,11 +91,11 @@ def _residuals(y: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
     """(e (n, t), b (k,)) of y on Z."""
     projection = _project(z, y)
     b = projection.coefficients[:, 0]
-    return y - z @ b, b
+    return y - (z @ b).reshape(y.shape), b
 
 
 def _project(z: FloatArray, right: FloatArray) -> Projection:
-    projection = project(z.reshape(-1, z.shape[2]), right.reshape(-1, 1))
+    projection = project(np.column_stack([z, right.ravel()]), z.shape[1])
     if not isinstance(projection, Projection):
         raise DesignError("the regressors of a specification test are collinear", fix="drop one of them")
     return projection
@@ -109,7 +109,7 @@ def _valid(
     e, b = _residuals(y, z)
     sigma2 = float(np.sum(e * e)) / exact.m
     trace, gram = _centred_traces(matrix, exact.removes_periods)
-    g = exact.apply(matrix @ (z @ b))
+    g = exact.remove_means(matrix @ (z @ b).reshape(y.shape))
     rest = float(_project(z, g).residual_products[0, 0])
     error = exact.t_star * (gram - 2.0 * trace**2 / exact.n_star)
     return _Scores(
@@ -125,7 +125,7 @@ def _conventional(y: FloatArray, wy: FloatArray, z: FloatArray, matrix: sp.csr_m
     e, b = _residuals(y, z)
     sigma2 = float(np.sum(e * e)) / (n * t)
     _, gram = _centred_traces(matrix, centre=False)
-    rest = float(_project(z, np.asarray(matrix @ (z @ b))).residual_products[0, 0])
+    rest = float(_project(z, matrix @ (z @ b).reshape(y.shape)).residual_products[0, 0])
     return _Scores(
         d_rho=float(np.sum(e * wy)) / sigma2,
         d_lambda=float(np.sum(e * (matrix @ e))) / sigma2,

@@ -65,7 +65,7 @@ def average_effects(fit: SpatialFit, variables: Sequence[str] | None = None) -> 
     chosen = check_variables(fit, variables)
     means = averages(fit)
     design = fit.design
-    rho_at = len(design.terms) if fit.point.engine is not None else None
+    rho_at = design.k if fit.point.engine is not None else None
 
     def effects(parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         values, gradients = [], []

@@ -138,7 +138,7 @@ def _parameters(fit: SpatialFit, name: str) -> tuple[float, float, FloatArray]:
     """(β, θ, their (3, 3) covariance with ρ); absent parameters are zero with zero variance."""
     design, estimates = fit.design, fit.estimates
     positions = [design.own[name], design.neighbour.get(name)]
-    positions.append(len(design.terms) if fit.point.engine is not None else None)
+    positions.append(design.k if fit.point.engine is not None else None)
     block = np.zeros((3, 3))
     present = [(slot, at) for slot, at in enumerate(positions) if at is not None]
     for slot, at in present:

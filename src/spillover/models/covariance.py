@@ -19,7 +19,7 @@ from spillover.models.design import Design
 from spillover.numerics.engine import WeightsEngine
 from spillover.typing import FloatArray
 
-PROBES = 32  # Rademacher vectors for the off-diagonal variance of large W
+PROBES = 16  # Rademacher vectors for the off-diagonal variance of large W
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ def information_covariance(point: Point) -> FloatArray:
 def cluster_covariance(point: Point) -> FloatArray:
     """Sandwich clustered by region, with the factor n/(n − 1)."""
     n = point.residuals.shape[0]
-    rows = np.einsum("ntk,nt->nk", point.design.z, point.residuals)
+    rows = point.design.sums_by_region(point.residuals)
     if point.engine is None:
         bread = point.inverse_gram
         return bread @ (rows.T @ rows) @ bread * n / (n - 1)
@@ -92,11 +92,11 @@ def lag_information(point: Point) -> LagInformation:
     transformation = design.transformation
     multiplier = engine.multiplier(rho)
     # G(Zδ + effects) = W y − G e whatever the effects are: they never have to be estimated.
-    g = design.wy - transformation.apply(multiplier.apply_g(point.residuals))
+    g = design.wy - transformation.remove_means(multiplier.apply_g(point.residuals))
     trace, trace_squared, trace_gram = _centred_traces(engine, rho, transformation.drops_unit_root)
-    zg = np.einsum("ntk,nt->k", design.z, g)
+    zg = design.z.T @ g.ravel()
     slope = point.inverse_gram @ zg
-    spread = g - design.z @ slope
+    spread = g - design.fitted(slope)
     t_star, m = transformation.t_star, transformation.m
     information = (
         float(np.sum(spread * spread)) / sigma2
@@ -164,12 +164,13 @@ def _quadratic_part(point: Point, squares: FloatArray) -> tuple[FloatArray, floa
 def _quadratic_part_by_probes(point: Point, squares: FloatArray, centre: bool) -> tuple[FloatArray, float]:
     """The same for large n: E(e_i'e_j)² = v_i v_j tr Γ² when the serial correlation Γ is common to the regions.
 
-    Σ H_ij² v_i v_j is the expected squared length of V^{1/2} H V^{1/2} z over Rademacher z; with 32 probes and
-    n > 1,200 its relative error is below 2 %, that of a standard error of ρ below half a per cent.
+    Σ H_ij² v_i v_j is the expected squared length of V^{1/2} H V^{1/2} z over Rademacher z. The diagonal of
+    G = W + ρW² + ρ²W²G comes from the same solves, diag W² exactly. With 16 probes and n > 1,200 the relative
+    error of the sum is below 3 %, that of the standard error of ρ below 1 %.
     """
     assert point.engine is not None
     assert point.rho is not None
-    engine, rho = point.engine, point.rho
+    engine, rho, matrix = point.engine, point.rho, point.engine.matrix
     multiplier = engine.multiplier(rho)
 
     def centred(values: FloatArray) -> FloatArray:
@@ -178,9 +179,10 @@ def _quadratic_part_by_probes(point: Point, squares: FloatArray, centre: bool) -
     scale = np.sqrt(squares)[:, None]
     probes = engine.probes(PROBES)
     vector = centred(scale * probes)
-    image = scale * centred((multiplier.apply_g(vector) + multiplier.apply_g_transposed(vector)) / 2.0)
-    total = float((image * image).sum()) / PROBES
-    diagonal = engine.diagonal_g(rho)
+    forward = multiplier.apply_g(vector)
+    image = scale * centred((forward + multiplier.apply_g_transposed(vector)) / 2.0)
+    rest = (probes * (matrix @ (matrix @ forward))).mean(axis=1) / scale[:, 0]
+    diagonal = rho * engine.two_steps + rho**2 * rest
     shape = point.residuals.T @ point.residuals / squares.sum()
-    off_diagonal = total - float(np.sum((diagonal * squares) ** 2))
+    off_diagonal = float((image * image).sum()) / PROBES - float(np.sum((diagonal * squares) ** 2))
     return diagonal, 2.0 * off_diagonal * float(np.sum(shape**2))

@@ -26,13 +26,11 @@ CONSTANT_SHARE = 1e-9  # of a column's length that must survive demeaning; less 
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """Everything an estimator needs, demeaned after lagging.
+    """Everything an estimator needs, demeaned after lagging, in one block of memory.
 
     Attributes
     ----------
-    y : (n, t) outcome, demeaned.
-    wy : (n, t) W y, lagged first and demeaned then; zeros for models without W.
-    z : (n, t, k) regressors: intercept, X, W X; demeaned.
+    columns : (n t, k + 2) the k regressors (intercept, X, W X), then y, then W y (zeros without W).
     y_raw, x_raw : the outcome (n, t) and X without intercept (n, t, kx) as they came.
     terms : k names, "log(lq)" and "W*log(lq)".
     own, neighbour : regressor → position of its β and (where lagged) its θ in `terms`.
@@ -41,9 +39,7 @@ class Design:
 
     regions: tuple[str, ...]
     periods: tuple[int | str, ...]
-    y: FloatArray
-    wy: FloatArray
-    z: FloatArray
+    columns: FloatArray
     y_raw: FloatArray
     x_raw: FloatArray
     terms: tuple[str, ...]
@@ -53,9 +49,38 @@ class Design:
     transformation: Transformation
 
     @property
-    def stacked_z(self) -> FloatArray:
-        """(n t, k) view of the regressors."""
-        return self.z.reshape(-1, self.z.shape[2])
+    def k(self) -> int:
+        """Number of regressors, intercept included."""
+        return len(self.terms)
+
+    @property
+    def z(self) -> FloatArray:
+        """(n t, k) view of the regressors, periods within regions."""
+        return self.columns[:, : self.k]
+
+    @property
+    def y(self) -> FloatArray:
+        """(n, t) view of the outcome."""
+        return self.columns[:, self.k].reshape(self.shape)
+
+    @property
+    def wy(self) -> FloatArray:
+        """(n, t) view of the spatial lag of the outcome."""
+        return self.columns[:, self.k + 1].reshape(self.shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, t)."""
+        return self.transformation.n, self.transformation.t
+
+    def fitted(self, coefficients: FloatArray) -> FloatArray:
+        """(n, t) Z δ."""
+        return np.asarray(self.z @ coefficients).reshape(self.shape)
+
+    def sums_by_region(self, values: FloatArray) -> FloatArray:
+        """(n, k) Σ_t z_it v_it for v of shape (n, t)."""
+        z = self.columns.reshape(*self.shape, -1)[:, :, : self.k]
+        return np.asarray(np.matmul(values[:, None, :], z)[:, 0, :])
 
 
 def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) -> Design:
@@ -67,32 +92,12 @@ def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) 
     transformation = Transformation(spec.effects, spec.correction, n, t)
     lagged = _lagged_positions(spec, formula)
     intercept = formula.intercept and spec.effects == "none"
-
-    blocks = [y_raw[:, :, None], x_raw]
-    names = ["", *formula.names]
-    if spec.uses_weights:
-        assert weights is not None
-        stack = np.concatenate([y_raw[:, :, None], x_raw[:, :, lagged]], axis=2)
-        lags = weights.lag(stack.reshape(n, -1)).reshape(n, t, -1)
-        blocks += [lags[:, :, 1:], lags[:, :, :1]]
-        names += [f"W*{formula.names[j]}" for j in lagged]
-    everything = transformation.apply(np.concatenate(blocks, axis=2))
-    k = kx + len(lagged)
-    _check_constants(
-        spec, np.concatenate(blocks[: 2 + bool(lagged)], axis=2)[:, :, : 1 + k], everything, names, formula
-    )
-    z = everything[:, :, 1 : 1 + k]
-    terms = names[1:]
-    if intercept:
-        z = np.concatenate([np.ones((n, t, 1)), z], axis=2)
-        terms = ["(Intercept)", *terms]
+    terms = [*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{formula.names[j]}" for j in lagged)]
     position = {name: i for i, name in enumerate(terms)}
     design = Design(
         regions=panel.regions,
         periods=panel.periods,
-        y=everything[:, :, 0],
-        wy=everything[:, :, -1] if spec.uses_weights else np.zeros((n, t)),
-        z=np.ascontiguousarray(z),
+        columns=_stack(y_raw, x_raw, lagged, intercept, weights, transformation),
         y_raw=y_raw,
         x_raw=x_raw,
         terms=tuple(terms),
@@ -101,8 +106,33 @@ def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) 
         response=formula.response,
         transformation=transformation,
     )
+    _check_constants(design, intercept)
     _check_size(design)
     return design
+
+
+def _stack(
+    y: FloatArray,
+    x: FloatArray,
+    lagged: list[int],
+    intercept: bool,
+    weights: SpatialWeights | None,
+    transformation: Transformation,
+) -> FloatArray:
+    """(n t, k + 2) columns of `Design`: all lags in one sparse product, all means in two passes."""
+    n, t, kx = x.shape
+    first = int(intercept)
+    k = first + kx + len(lagged)
+    block = np.zeros((n, t, k + 2))
+    block[:, :, :first] = 1.0
+    block[:, :, first : first + kx] = x
+    block[:, :, k] = y
+    if weights is not None:
+        levels = np.concatenate([x[:, :, lagged], y[:, :, None]], axis=2)
+        lags = weights.lag(levels.reshape(n, -1)).reshape(levels.shape)
+        block[:, :, first + kx : k] = lags[:, :, :-1]
+        block[:, :, k + 1] = lags[:, :, -1]
+    return transformation.remove_means(block).reshape(n * t, k + 2)
 
 
 def _check_panel(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) -> None:
@@ -166,33 +196,35 @@ def _lagged_positions(spec: ModelSpec, formula: Formula) -> list[int]:
     return sorted(set(positions))
 
 
-def _check_constants(
-    spec: ModelSpec, before: FloatArray, after: FloatArray, names: list[str], formula: Formula
-) -> None:
-    """Refuse columns that the effects (or the intercept) absorb completely."""
-    removes = {
-        "none": "does not vary at all",
-        "individual": "does not vary over time within any region, so the region effects absorb it",
-        "time": "does not vary over regions within any period, so the period effects absorb it",
-        "two-way": "is a sum of a region part and a period part, so the two-way effects absorb it",
-    }
-    centred = before - before.mean(axis=(0, 1)) if spec.effects == "none" else after
-    for j in range(before.shape[2]):
-        length = float(np.linalg.norm(before[:, :, j]))
-        if spec.effects == "none" and not formula.intercept and j > 0:
-            continue
-        if np.linalg.norm(centred[:, :, j]) <= CONSTANT_SHARE * max(length, 1e-300):
-            name = formula.response if j == 0 else names[j]
+ABSORBED = {
+    "none": "does not vary at all",
+    "individual": "does not vary over time within any region, so the region effects absorb it",
+    "time": "does not vary over regions within any period, so the period effects absorb it",
+    "two-way": "is a sum of a region part and a period part, so the two-way effects absorb it",
+}
+
+
+def _check_constants(design: Design, intercept: bool) -> None:
+    """Refuse an outcome or regressor that the effects (or the intercept) absorb completely."""
+    effects = design.transformation.effects
+    if effects == "none" and not intercept:
+        return
+    raw = {design.response: design.y_raw}
+    raw |= {name: design.x_raw[:, :, j] for j, name in enumerate(design.own)}
+    for name, values in raw.items():
+        at = design.own.get(name, design.k)
+        left = values - values.mean() if effects == "none" else design.columns[:, at]
+        if np.linalg.norm(left) <= CONSTANT_SHARE * float(np.linalg.norm(values)):
             raise DesignError(
-                f"{'the outcome' if j == 0 else 'the regressor'} {name!r} {removes[spec.effects]}",
+                f"{'the regressor' if name in design.own else 'the outcome'} {name!r} {ABSORBED[effects]}",
                 causes=("a variable that is constant in time (area, distance to the coast)", "a national series"),
                 fix=f"drop {name!r}, interact it with something that varies, or use other effects",
             )
 
 
 def _check_size(design: Design) -> None:
-    n, t = design.y.shape
-    k = len(design.terms)
+    n, t = design.shape
+    k = design.k
     if n < 10:
         raise DesignError(
             "too few regions for a spatial model", got=f"{n} regions", expected="at least 10", fix="add regions"

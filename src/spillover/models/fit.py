@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from spillover import __version__
 from spillover.errors import AssumptionWarning, DesignError, EstimationError, OptionError, show_labels
 from spillover.models.covariance import Point
 from spillover.models.design import Design, build_design
@@ -81,7 +79,7 @@ def fit_spec(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None = Non
     solution = _solve(design, projection, engine)
     rho = None if solution is None else solution.value
     coefficients = projection.coefficients[:, 0] - (rho or 0.0) * projection.coefficients[:, 1]
-    residuals = design.y - (rho or 0.0) * design.wy - design.z @ coefficients
+    residuals = design.y - (rho or 0.0) * design.wy - design.fitted(coefficients)
     m = design.transformation.m
     sigma2 = float(np.sum(residuals**2)) / m
     if not np.isfinite(sigma2) or sigma2 <= 1e-20 * float(np.mean(design.y_raw**2)):
@@ -100,14 +98,11 @@ def fit_spec(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None = Non
         weights=aligned,
         point=point,
         notes=_notes(spec, aligned, design),
-        provenance=_provenance(design, aligned),
     )
 
 
 def _project(design: Design) -> Projection:
-    stacked = design.stacked_z
-    right = np.stack([design.y.ravel(), design.wy.ravel()], axis=1)
-    projection = project(stacked, right)
+    projection = project(design.columns, design.k)
     if isinstance(projection, Projection):
         return projection
     raise DesignError(
@@ -181,8 +176,8 @@ def _statistics(
     spec: ModelSpec, point: Point, solution: Solution | None, projection: Projection
 ) -> dict[str, float | int | str | bool | None]:
     design, transformation = point.design, point.design.transformation
-    n, t = design.y.shape
-    m, k = transformation.m, len(design.terms)
+    n, t = design.shape
+    m, k = transformation.m, design.k
     loglik = -0.5 * m * (np.log(2 * np.pi * point.sigma2) + 1.0)
     parameters = k + 1
     if solution is not None and point.engine is not None:
@@ -222,7 +217,7 @@ def _statistics(
 
 def _notes(spec: ModelSpec, weights: SpatialWeights | None, design: Design) -> tuple[str, ...]:
     notes = []
-    n, t = design.y.shape
+    n, t = design.shape
     if spec.effects in ("individual", "two-way") and spec.correction == "none":
         notes.append("Without the Lee–Yu transformation σ² is too small by about the factor (T − 1)/T.")
     if weights is not None and weights.islands:
@@ -232,16 +227,3 @@ def _notes(spec: ModelSpec, weights: SpatialWeights | None, design: Design) -> t
     if weights is not None:
         notes += [f"W: {note}" for note in weights.notes]
     return tuple(notes)
-
-
-def _provenance(design: Design, weights: SpatialWeights | None) -> dict[str, str]:
-    data = hashlib.sha256()
-    data.update("\x1f".join([*design.regions, *map(str, design.periods), *design.terms]).encode())
-    data.update(np.ascontiguousarray(design.y_raw).tobytes())
-    data.update(np.ascontiguousarray(design.x_raw).tobytes())
-    provenance = {"version": __version__, "data_sha256": data.hexdigest()[:16]}
-    if weights is not None:
-        links = hashlib.sha256("\x1f".join(weights.regions).encode())
-        links.update(weights.matrix.indptr.tobytes() + weights.matrix.indices.tobytes() + weights.matrix.data.tobytes())
-        provenance["weights_sha256"] = links.hexdigest()[:16]
-    return provenance

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spillover import __version__
 from spillover.errors import OptionError, check_option
 from spillover.inference.estimates import Estimates
 from spillover.models.covariance import Point, cluster_covariance, information_covariance
@@ -34,7 +37,6 @@ class SpatialFit:
     solution : how the maximum was found; None for OLS and SLX.
     weights : the W that was used, aligned to the panel; None for OLS.
     notes : what a careful reader should know about this fit.
-    provenance : hashes of the data and of W, and the version.
     """
 
     spec: ModelSpec
@@ -44,7 +46,6 @@ class SpatialFit:
     weights: SpatialWeights | None
     point: Point
     notes: tuple[str, ...]
-    provenance: Mapping[str, str]
 
     @property
     def design(self) -> Design:
@@ -55,6 +56,19 @@ class SpatialFit:
     def rho(self) -> float:
         """Coefficient of W y; 0 for models without it."""
         return self.point.rho or 0.0
+
+    @cached_property
+    def provenance(self) -> dict[str, str]:
+        """Version and hashes of the data and of W that the fit used."""
+        design = self.design
+        keys = "\x1f".join([*design.regions, *map(str, design.periods), *design.terms])
+        found = {"version": __version__, "data_sha256": _digest(keys, design.y_raw, design.x_raw)}
+        if self.weights is not None:
+            matrix = self.weights.matrix
+            found["weights_sha256"] = _digest(
+                "\x1f".join(self.weights.regions), matrix.indptr, matrix.indices, matrix.data
+            )
+        return found
 
     @property
     def residuals(self) -> FloatArray:
@@ -96,10 +110,9 @@ class SpatialFit:
 
     def predict(self) -> FloatArray:
         """(n, t) fitted values of the demeaned outcome in reduced form, S^{-1} Z δ."""
-        k = len(self.design.terms)
-        mean = self.design.z @ self.estimates.values[:k]
+        mean = self.design.fitted(self.estimates.values[: self.design.k])
         if self.point.engine is None:
-            return np.asarray(mean)
+            return mean
         return self.point.engine.multiplier(self.rho).solve(mean)
 
     def summary(self) -> str:
@@ -124,7 +137,15 @@ def estimates_at(spec: ModelSpec, point: Point, values: FloatArray) -> Estimates
         # t(n − 1): with few clusters the normal quantile is too short.
         return Estimates(terms, values, cluster_covariance(point), float(n - 1), "clustered by region")
     if kind == "information":
-        free = point.design.transformation.free_observations - len(point.design.terms)
+        free = point.design.transformation.free_observations - point.design.k
         df = float(free) if point.engine is None else None
         return Estimates(terms, values, information_covariance(point), df, "information matrix")
     raise OptionError("unknown covariance", got=kind)
+
+
+def _digest(keys: str, *arrays: np.ndarray) -> str:
+    """First 16 hexadecimal digits of the SHA-256 of labels and arrays."""
+    digest = hashlib.sha256(keys.encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]

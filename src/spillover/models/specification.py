@@ -19,15 +19,14 @@ def specification_tests(fit: SpatialFit) -> tuple[HypothesisTest, ...]:
     tests: list[HypothesisTest] = []
     if fit.weights is not None:
         design, transformation = fit.design, fit.design.transformation
-        wy = design.wy
-        own = [i for i in range(len(design.terms)) if i not in design.neighbour.values()]
-        nulls = [("ols", design.z[:, :, own])]
+        own = [i for i in range(design.k) if i not in design.neighbour.values()]
+        nulls = [("ols", design.z[:, own])]
         if design.neighbour:
             nulls.append(("slx", design.z))
         for form in ("valid", "conventional"):
             for null_model, z in nulls:
                 tests += lagrange_tests(
-                    design.y, wy, z, fit.weights.matrix, transformation, form=form, null_model=null_model
+                    design.y, design.wy, z, fit.weights.matrix, transformation, form=form, null_model=null_model
                 )
     return (*tests, *_wald_tests(fit))
 

@@ -6,15 +6,18 @@ matrices, effects. It chooses its method by size and sparsity, says which, and s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
+from numpy.polynomial import chebyshev
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigs, eigsh
 
 from spillover.errors import EstimationError, WeightsError
-from spillover.numerics.logdet import LogDeterminant, SpectralLogDeterminant, interpolate_log_determinant
+from spillover.numerics.logdet import INNER_SHARE, LogDeterminant, SpectralLogDeterminant, interpolate_log_determinant
 from spillover.numerics.multiplier import Multiplier, factorise
 from spillover.numerics.similarity import symmetric_form
 from spillover.typing import FloatArray
@@ -23,6 +26,7 @@ DENSE_LIMIT = 1_200  # below it n × n work takes less than half a second and 35
 EIGEN_LIMIT = 5_000  # above it a dense eigenvalue problem is refused
 SPARSE_SHARE = 0.08  # share of non-zeros above which sparse factors fill up and dense algebra wins
 PROBES = 128  # Rademacher vectors for tr(G'G) when n > DENSE_LIMIT
+GRAM_NODES = 25  # tr(G'G) is needed to the accuracy of its probes, three digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,22 +80,34 @@ class WeightsEngine:
         if self.dense:
             g = self.multiplier(rho).dense_g
             return float(np.einsum("ij,ij->", g, g)), 0.0
-        images = self.multiplier(rho).apply_g(self.probes())
-        draws = (images * images).sum(axis=0)
-        return float(draws.mean()), float(draws.std(ddof=1) / np.sqrt(draws.size))
+        level, error = self._gram_traces(rho)
+        return float(np.exp(level)), float(np.exp(error))
 
-    def diagonal_g(self, rho: float) -> FloatArray:
-        """(n,) diagonal of G: exact when dense, else ρ diag(W²) exactly and the rest by probes.
+    @cached_property
+    def _gram_traces(self) -> Callable[[float], FloatArray]:
+        """ρ → (ln tr G'G, ln of its standard error), interpolated: one-off, so that no fit pays for the probes."""
+        low, high = self.log_determinant.interval
+        middle, half = (low + high) / 2.0, (high - low) / 2.0 / INNER_SHARE
+        reach = np.arctanh(INNER_SHARE)
+        points = np.cos(np.pi * (np.arange(GRAM_NODES) + 0.5) / GRAM_NODES)
+        probes = self.probes()
+        values = []
+        for point in points:
+            rho = middle + half * float(np.tanh(reach * point))
+            images = Multiplier(self.matrix, rho, self.symmetric_pattern).apply_g(probes)
+            draws = (images * images).sum(axis=0)
+            values.append((np.log(draws.mean()), np.log(draws.std(ddof=1) / np.sqrt(draws.size))))
+        coefficients = chebyshev.chebfit(points, np.array(values), GRAM_NODES - 1)
 
-        G = W + ρW² + ρ²W²G; the last term is small, so the probes' error is scaled down by ρ² (Bekas,
-        Kokiopoulou & Saad 2007 for the probing).
-        """
-        if self.dense:
-            return np.diag(self.multiplier(rho).dense_g).copy()
-        probes = self.probes(32)
-        rest = self.matrix @ (self.matrix @ self.multiplier(rho).apply_g(probes))
-        two_steps = np.asarray(self.matrix.multiply(self.matrix.T).sum(axis=1)).ravel()
-        return rho * two_steps + rho**2 * np.asarray((probes * rest).mean(axis=1))
+        def at(rho: float) -> FloatArray:
+            return np.asarray(chebyshev.chebval(np.arctanh((rho - middle) / half) / reach, coefficients))
+
+        return at
+
+    @cached_property
+    def two_steps(self) -> FloatArray:
+        """(n,) diagonal of W²: the weight that comes back to a region in two steps."""
+        return np.asarray(self.matrix.multiply(self.matrix.T).sum(axis=1)).ravel()
 
     def probes(self, count: int = PROBES) -> FloatArray:
         """(n, count) Rademacher vectors from a fixed seed, so that results are reproducible."""

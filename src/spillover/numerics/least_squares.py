@@ -9,6 +9,7 @@ import scipy.linalg
 
 from spillover.typing import FloatArray
 
+BLOCK_ROWS = 1_024  # 12 columns of it are 100 kB
 RANK_TOLERANCE = 1e-10  # of a unit-length column; below it fewer than six digits would be left
 
 
@@ -39,18 +40,21 @@ class Collinearity:
     of: tuple[int, ...]
 
 
-def project(design: FloatArray, right: FloatArray) -> Projection | tuple[Collinearity, ...]:
+def project(columns: FloatArray, k: int) -> Projection | tuple[Collinearity, ...]:
     """Least squares, or the columns that are combinations of others.
 
-    One Householder QR of [Z, right] with columns scaled to length one; the orthogonal factor is
-    never formed. Cost O(m (k + q)²). Rescaling a column changes only its own coefficient.
+    Parameters
+    ----------
+    columns : (m, k + q) the design Z in the first k columns, the right-hand sides behind them.
+
+    Householder QR of all columns; the orthogonal factor is never formed, and the triangle is scaled to
+    columns of length one afterwards, so that rescaling a column changes only its own coefficient.
+    Cost O(m (k + q)²).
     """
-    k = design.shape[1]
-    both = np.concatenate([design, right], axis=1)
-    lengths = np.sqrt(np.einsum("ij,ij->j", both, both))
+    triangle = _triangle(columns)
+    lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle))
     lengths[lengths == 0.0] = 1.0
-    both /= lengths
-    triangle = np.asarray(np.linalg.qr(both, mode="r"))
+    triangle = triangle / lengths
     top = triangle[:k, :k]
     broken = find_collinear(top)
     if broken:
@@ -64,6 +68,17 @@ def project(design: FloatArray, right: FloatArray) -> Projection | tuple[Colline
         inverse_gram=(inverse @ inverse.T) / np.outer(scale, scale),
         condition=float(np.linalg.cond(top)) if k else 1.0,
     )
+
+
+def _triangle(columns: FloatArray) -> FloatArray:
+    """The triangular factor of a tall matrix, by blocks of rows that stay in cache (tall-skinny QR)."""
+    m, p = columns.shape
+    block = max(4 * p, BLOCK_ROWS)
+    if m <= 4 * block:
+        return np.asarray(np.linalg.qr(columns, mode="r"))
+    full = m // block * block
+    factors = np.asarray(np.linalg.qr(columns[:full].reshape(-1, block, p), mode="r")).reshape(-1, p)
+    return np.asarray(np.linalg.qr(np.concatenate([factors, columns[full:]]), mode="r"))
 
 
 def find_collinear(triangle: FloatArray) -> tuple[Collinearity, ...]:

@@ -60,9 +60,12 @@ class Transformation:
 
     def apply(self, values: FloatArray) -> FloatArray:
         """A demeaned copy of an array whose first two axes are regions and periods."""
-        result = np.array(values, dtype=float)
+        return self.remove_means(np.array(values, dtype=float))
+
+    def remove_means(self, values: FloatArray) -> FloatArray:
+        """`apply` in place, for an array that nobody else holds."""
         if self.removes_regions:
-            result -= result.mean(axis=1, keepdims=True)
+            values -= values.mean(axis=1, keepdims=True)
         if self.removes_periods:
-            result -= result.mean(axis=0, keepdims=True)
-        return result
+            values -= values.mean(axis=0, keepdims=True)
+        return values
