@@ -103,8 +103,8 @@ def test_agrees_with_the_dense_formulas_with_islands_and_unequal_weights():
         assert result.statistic == pytest.approx(statistic, rel=1e-11)
         assert result.variance == pytest.approx(variance, rel=1e-11)
         assert isinstance(result.permutation, NotApplicable)
-    assert "2 regions without neighbours" in results[0].note
-    assert "r004" in results[0].note
+    assert "spatial lag of zero: r004, r017" in results[0].note
+    assert "net of region and period means" in results[3].test.null
 
 
 @settings(max_examples=20, deadline=None)

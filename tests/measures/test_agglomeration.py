@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from spillover.errors import (
 )
 from spillover.measures.agglomeration import (
     add_density,
+    add_industry_sum,
     add_location_quotient,
     add_location_quotient_of,
     density,
@@ -28,22 +30,14 @@ from spillover.measures.agglomeration import (
     symmetric_location_quotient,
 )
 from spillover.measures.classification import covers, overlapping_codes
+from spillover.panel.industry import IndustryTable, read_industry
 from spillover.panel.panel import Panel
+from spillover.panel.read import read_panel
 
 
-@dataclass(frozen=True)
-class Table:
-    """The fields of an industry table that measures read."""
-
-    regions: tuple[str, ...]
-    industries: tuple[str, ...]
-    periods: tuple[int | str, ...]
-    values: np.ndarray
-
-
-def table(codes: dict[str, list[list[float]]], regions=("北京", "Île", "c"), periods=(2010, 2011)) -> Table:
+def table(codes: dict[str, list[list[float]]], regions=("北京", "Île", "c"), periods=(2010, 2011)) -> IndustryTable:
     values = np.stack([np.array(rows, dtype=float) for rows in codes.values()], axis=1)
-    return Table(tuple(regions), tuple(codes), tuple(periods), values)
+    return IndustryTable(tuple(regions), tuple(codes), tuple(periods), values)
 
 
 # Three regions, two periods. Sums in 2010: 26 → 40, 27 → 60, total 100; in 2011: 26 → 20, 27 → 80.
@@ -143,7 +137,10 @@ def test_codes_that_only_count_are_not_a_hierarchy():
     # Industries numbered 1, 2, …, 12: "1" begins "10", but its numbers cannot contain it.
     values = np.array([[[1.0], [5.0]], [[2.0], [1.0]]])
     assert overlapping_codes(["1", "10"], values) == {}
-    assert overlapping_codes(["1", "10"], values[:, ::-1]) != {} or values[1, 1, 0] < values[1, 0, 0]
+    assert overlapping_codes(["1", "10"], values + np.array([[4.0], [0.0]])) == {"1": ("10",)}
+    # Grandchildren are not added to their own parents: C = C26 + C27 and C26 = C261.
+    family = np.array([[[7.0], [4.0], [4.0], [3.0]]])
+    assert overlapping_codes(["C", "C26", "C261", "C27"], family) == {"C": ("C26", "C261", "C27"), "C26": ("C261",)}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +197,7 @@ def test_panel_gets_the_quotient_with_unit_label_and_note():
     assert result.label("lq") == "LQ of HTI"
     assert "ratio" in result.units["lq"]
     assert "hti relative to all" in result.log[-1]
-    assert "1 cells are zero" in result.log[-1]
+    assert "zero and have no logarithm: 1" in result.log[-1]
     assert "lq" not in source
     with pytest.raises(OptionError, match="already has"):
         add_location_quotient(result, "lq", "hti", "all")
@@ -233,9 +230,23 @@ def test_table_is_matched_to_the_panel_by_id():
     # The rows of TWO now belong to 北京, b, a and its columns to 2011, 2010.
     np.testing.assert_allclose(result["lq"], [[5.0 / 6.0, 0.0], [1.25, 1.25], [1.0, 1.5]], rtol=1e-15)
     smaller = source.select(regions=["a", "b"])
-    assert "1 are not in the panel (北京)" in add_location_quotient_of(smaller, "lq", shuffled, "26").log[-1]
+    assert "not in the panel: 北京" in add_location_quotient_of(smaller, "lq", shuffled, "26").log[-1]
     with pytest.raises(AlignmentError, match="only in the panel: a; only in the industry table: z"):
         add_location_quotient_of(source, "lq", table(TWO, regions=("北京", "b", "z")), "26")
+
+
+def test_blank_cells_of_other_periods_are_no_obstacle():
+    blank = {"26": [[30, 10], [10, 5], [0, np.nan]], "27": TWO["27"]}
+    source = panel(y=[[1, 2], [3, 4], [5, 6]])
+    wide = table(blank, regions=("a", "b", "北京"))
+    result = add_location_quotient_of(source.select(periods=[2010]), "lq", wide, "26")
+    np.testing.assert_allclose(result["lq"], [[1.5], [1.25], [0.0]], rtol=1e-15)
+    with pytest.raises(MissingCellError, match="北京 in 2011"):
+        add_location_quotient_of(source, "lq", wide, "26")
+    summed = add_industry_sum(source.select(regions=["a", "b"]), "hti", wide, ["26", "27"])
+    np.testing.assert_array_equal(summed["hti"], [[50, 50], [20, 20]])
+    with pytest.raises(MissingCellError, match="北京 in 2011"):
+        add_industry_sum(source, "hti", wide, "26")
 
 
 def test_panel_density():
@@ -249,3 +260,53 @@ def test_panel_density():
         add_density(source.with_variables({}, units={"km2": "ha"}), "dens", "hti", "km2")
     with pytest.raises(ValueDomainError, match="b in 2010"):
         add_density(panel(hti=[[1, 1]] * 3, km2=[[5, 5], [0, 3], [1, 1]]), "dens", "hti", "km2")
+
+
+# -- real tables: nothing of them is kept here -----------------------------------------------------
+
+
+def data_folder(name: str) -> Path:
+    folder = Path(os.environ.get("SPILLOVER_DATA", Path(__file__).parents[3] / "shared" / "data")) / name
+    if not folder.is_dir():
+        pytest.skip(f"the data folder {name} is not here; set SPILLOVER_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.mark.data
+def test_european_table_with_its_total_row_and_suppressed_cells():
+    folder = data_folder("eu_nuts2_sector_employment")
+    source = read_industry(
+        folder / "lfs_employment_nuts2_nace_2008_2015.csv",
+        region="nuts2_2013",
+        industry="nace_r2",
+        period="year",
+        value="employment_ths",
+    )
+    with pytest.raises(ValueDomainError, match=r"got:\s+TOTAL"):
+        location_quotient_of(source, "J")
+    with pytest.raises(MissingCellError, match="high-tech industry has missing cells"):
+        location_quotient_of(source, "J", total="TOTAL")
+    j, total = (source.values[:, source.industries.index(code), :] for code in ("J", "TOTAL"))
+    complete = ~np.isnan(j + total).any(axis=1)
+    part = IndustryTable(
+        tuple(np.array(source.regions)[complete]), source.industries, source.periods, source.values[complete]
+    )
+    quotient = location_quotient_of(part, "J", total="TOTAL")
+    shares = total[complete] / total[complete].sum(axis=0)
+    # The identity of every location quotient, over some 200 regions.
+    np.testing.assert_allclose((shares * quotient).sum(axis=0), 1.0, rtol=1e-12)
+
+
+@pytest.mark.data
+def test_chinese_provinces_firms_per_person():
+    folder = data_folder("cn_province_hti")
+    source = read_panel(folder / "cn_province_panel_2010_2023.csv", region="adcode", period="year")
+    with pytest.raises(MissingCellError, match="in 2017"):
+        add_location_quotient(source, "lq", "hti_firms", "population")
+    years = [*range(2011, 2017), *range(2018, 2024)]
+    result = add_location_quotient(source.select(periods=years), "lq", "hti_firms", "population")
+    population = result["population"]
+    np.testing.assert_allclose((population / population.sum(axis=0) * result["lq"]).sum(axis=0), 1.0, rtol=1e-12)
+    # In logs with year effects ln LQ is ln (firms per person): the national ratio is a year effect.
+    gap = np.log(result["lq"]) - np.log(result["hti_firms"] / population)
+    np.testing.assert_allclose(gap - gap.mean(axis=0), 0.0, atol=1e-12)

@@ -147,11 +147,14 @@ def moran_by_period(
     graph, matrix, note = _prepare(panel, weights)
     results = []
     for transform, columns in values.items():
+        subject = panel.label(variable) + (", net of region and period means," if transform == "within" else "")
         remark = _join(note, _two_period_note(panel, transform))
         for j, period in enumerate(panel.periods):
+            when = f" in {period}" if panel.is_panel else ""
+            null = f"{subject}{when} is arranged at random over the regions"
             rng = _stream(seed, variable, transform, period)
             moments = _moments(columns[:, j], graph, panel[variable])
-            deviate, permuted = _tests(moments, columns[:, j], matrix, permutations, rng, panel.label(variable), period)
+            deviate, permuted = _tests(moments, columns[:, j], matrix, permutations, rng, null)
             results.append(
                 MoranResult(
                     variable=variable,
@@ -255,10 +258,7 @@ def _prepare(panel: Panel, weights: SpatialWeights) -> tuple[Any, sp.csr_matrix,
     if not np.allclose(linked, 1.0, rtol=0.0, atol=1e-10):
         note = f"W ({weights.kind}) was row-standardised for Moran's I"
     if aligned.islands:
-        count = len(aligned.islands)
-        note = _join(
-            note, f"{count} regions without neighbours have a spatial lag of zero ({show_labels(aligned.islands)})"
-        )
+        note = _join(note, f"without neighbours, so with a spatial lag of zero: {show_labels(aligned.islands)}")
     return graph, graph.sparse.tocsr(), note
 
 
@@ -306,8 +306,7 @@ def _tests(
     matrix: sp.csr_matrix,
     permutations: int,
     rng: np.random.Generator,
-    label: str,
-    period: Period,
+    null: str,
 ) -> tuple[HypothesisTest | NotApplicable, HypothesisTest | NotApplicable]:
     """The normal test under randomisation and the permutation test, both two-sided."""
     name = "Moran's I"
@@ -315,7 +314,6 @@ def _tests(
         return NotApplicable(name, moments), NotApplicable(f"{name}, permutation", moments)
     statistic, variance = moments
     expected = -1.0 / (len(x) - 1)
-    null = f"{label} in {period} is arranged at random over the regions"
     deviate = (statistic - expected) / np.sqrt(variance)
     normal = HypothesisTest(
         name=name,

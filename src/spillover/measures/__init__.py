@@ -2,6 +2,7 @@
 
 from spillover.measures.agglomeration import (
     add_density,
+    add_industry_sum,
     add_location_quotient,
     add_location_quotient_of,
     density,
@@ -20,6 +21,7 @@ __all__ = [
     "IndicatorSpec",
     "add_density",
     "add_index",
+    "add_industry_sum",
     "add_location_quotient",
     "add_location_quotient_of",
     "density",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -212,6 +213,7 @@ def add_location_quotient_of(
     """A copy of `panel` with the location quotient from an industry table, matched by region and period id.
 
     The table may have more regions than the panel; all of them make up the reference, and the log says so.
+    Its other periods are left aside.
 
     Errors
     ------
@@ -220,13 +222,12 @@ def add_location_quotient_of(
     """
     _require_new_name(panel, name)
     rows = _positions(panel.regions, table.regions, "regions")
-    columns = _positions(panel.periods, table.periods, "periods")
-    quotient = location_quotient_of(table, high_tech, total)[np.ix_(rows, columns)]
+    quotient = location_quotient_of(_of_periods(table, panel.periods), high_tech, total)[rows]
     codes = [high_tech] if isinstance(high_tech, str) else list(high_tech)
     reference = f"reference: the {len(table.regions)} regions of the industry table"
     surplus = sorted(set(table.regions) - set(panel.regions))
     if surplus:
-        reference += f", of which {len(surplus)} are not in the panel ({show_labels(surplus)})"
+        reference += f" (not in the panel: {show_labels(surplus)})"
     return panel.with_variables(
         {name: quotient},
         units={name: LOCATION_QUOTIENT_UNIT},
@@ -262,6 +263,29 @@ def add_density(panel: Panel, name: str, sector: str, area: str, label: str = ""
         units={name: f"{panel.units.get(sector) or 'units'} per km²"},
         labels={name: label or f"{panel.label(sector)} per km²"},
         note=f"{name}: {sector} divided by {area} (km²){_zero_note(values)}",
+    )
+
+
+def add_industry_sum(
+    panel: Panel, name: str, table: IndustryTable, codes: str | Sequence[str], label: str = ""
+) -> Panel:
+    """A copy of `panel` with the sum of industries `codes`, matched by region and period id, in the table's unit.
+
+    Errors
+    ------
+    AlignmentError, UnknownColumnError, MissingCellError, ValueDomainError, OptionError : as
+        `add_location_quotient_of`; cells outside the panel's regions and periods do not matter.
+    """
+    _require_new_name(panel, name)
+    rows = _positions(panel.regions, table.regions, "regions")
+    values = industry_sum(_of_periods(table, panel.periods), codes)[rows]
+    _require_activity(values, "high-tech industry", panel.regions, panel.periods)
+    wanted = [codes] if isinstance(codes, str) else list(codes)
+    return panel.with_variables(
+        {name: values},
+        units={name: table.unit},
+        labels={name: label or "High-tech industry"},
+        note=f"{name}: sum of industries {show_labels(wanted, 40)}{_zero_note(values)}",
     )
 
 
@@ -323,13 +347,14 @@ def _refuse_cells(
 ) -> None:
     """Raise `error` naming the region and period of every cell where `bad` holds."""
     if bad.any():
-        cells = [f"{regions[i]} in {periods[j]}" for i, j in np.argwhere(bad)]
+        timeless = tuple(periods) == (0,)  # a cross-section has one period that nobody named
+        cells = [regions[i] if timeless else f"{regions[i]} in {periods[j]}" for i, j in np.argwhere(bad)]
         raise error(
             what,
             got=f"{len(cells)} cells: {show_labels(cells)}",
             expected=expected,
             causes=("a blank or suppressed cell", "a zero that means unknown", "the wrong column"),
-            fix="correct the source, or leave these regions or periods out with select(…)",
+            fix="correct the source, or leave these regions or periods out before measuring",
         )
 
 
@@ -350,6 +375,12 @@ def _positions(wanted: Sequence[object], available: Sequence[object], what: str)
     return [position[label] for label in wanted]
 
 
+def _of_periods(table: IndustryTable, periods: Sequence[Period]) -> IndustryTable:
+    """The table for exactly these periods: what is blank in other periods is no obstacle."""
+    columns = _positions(periods, table.periods, "periods")
+    return replace(table, periods=tuple(periods), values=table.values[:, :, columns])
+
+
 def _zero_note(values: FloatArray) -> str:
     zeros = int((values == 0).sum())
-    return f"; {zeros} cells are zero and have no logarithm" if zeros else ""
+    return f"; cells that are zero and have no logarithm: {zeros}" if zeros else ""

@@ -278,8 +278,8 @@ def _scope_notes(indicators: Sequence[IndicatorSpec]) -> list[str]:
 
 def _goalpost_notes(z: Mapping[str, FloatArray], posts: Mapping[str, Goalposts]) -> list[str]:
     return [
-        f"{outside} cells of {column} lie outside the fixed goalposts {posts[column].low:g} to {posts[column].high:g} "
-        "and score below 0 or above 1"
+        f"{column}: cells outside the fixed goalposts {posts[column].low:g} to {posts[column].high:g}, which score "
+        f"below 0 or above 1: {outside}"
         for column, values in z.items()
         if (outside := int(((values < 0) | (values > 1)).sum()))
     ]
