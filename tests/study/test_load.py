@@ -89,7 +89,7 @@ def test_all_mistakes_are_reported_together(tmp_path: Path) -> None:
         "Did you mean 'queen'?",
         "[[models]] number 1 ('main') formula: 'rdd'",
         "[[models]] number 1 ('main') treatment: 'lq' is not in the terms of its formula. Did you mean 'log(lq)'?",
-        "[[models]] number 2 ('main') formula: the formula cannot be understood",
+        "[[models]] number 2 ('main') formula: the formula has no regressor",
         "[[models]] name 'main' is used 2 times",
         "only one model can have main = true",
     ):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from spillover.errors import SpilloverError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula
-from spillover.study.columns import formula_variables
+from spillover.study.columns import agglomeration_columns, find_term, formula_variables
 from spillover.study.config import (
     AgglomerationSection,
     DataSection,
@@ -60,9 +60,11 @@ def known_after_measures(sections: Sections, columns: Iterable[str]) -> list[str
 
 
 def _key_columns(data: DataSection, columns: Sequence[str]) -> list[str]:
-    keys = {"region": data.region, "period": data.period, "name": data.name}
+    keys = {"region": data.region, "period": data.period}
+    if data.geometry is None:  # display names may also be on the map
+        keys["name"] = data.name
     named = [(key, column) for key, column in keys.items() if column is not None]
-    named += [("groups", column) for column in data.groups]
+    named += [(key, column) for key in ("groups", "units", "labels") for column in getattr(data, key)]
     return [_unknown(f"[data] {key}", column, columns, "the table") for key, column in named if column not in columns]
 
 
@@ -140,10 +142,10 @@ def _models(sections: Sections) -> list[str]:
 
 def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
     problems = []
-    if model.treatment is not None and model.treatment not in formula.names:
+    if model.treatment is not None and find_term(model.treatment, formula.names) is None:
         problems.append(_unknown(f"{where} treatment", model.treatment, formula.names, "the terms of its formula"))
     for term in model.lagged or ():
-        if term not in formula.names:
+        if find_term(term, formula.names) is None:
             problems.append(_unknown(f"{where} lagged", term, formula.names, "the terms of its formula"))
     if model.lagged and model.model not in ("slx", "sdm"):
         problems.append(f'{where} lagged is for model = "slx" or "sdm"; "{model.model}" has no lagged regressors')
@@ -192,11 +194,8 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
 def _named_variables(sections: Sections) -> list[tuple[str, str]]:
     named: list[tuple[str, str]] = []
     if sections.agglomeration:
-        section = sections.agglomeration
-        keys = ("column",) if section.measure == "column" else ("sector", "total", "area")
-        if section.table is not None:
-            keys = ("area",)
-        named += [(f"[agglomeration] {key}", getattr(section, key)) for key in keys if getattr(section, key)]
+        columns = agglomeration_columns(sections.agglomeration)
+        named += [(f"[agglomeration] {key}", column) for key, column in columns]
     if sections.innovation:
         if sections.innovation.column:
             named.append(("[innovation] column", sections.innovation.column))

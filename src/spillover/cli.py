@@ -1,0 +1,280 @@
+"""The command line. It reads options, calls the study or a model, and shows what comes back; it computes nothing.
+
+Exit codes: 0 fine, 2 bad input (the message says what, got, expected, usual causes and fix), 1 anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spillover.errors import OptionError, SpilloverError, check_option
+
+app = typer.Typer(
+    name="spillover",
+    help="Spatial spillovers of high-tech agglomeration on regional innovation: from a regional table to a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.", show_default=False)]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", show_default=False)]
+Data = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder that ${SPILLOVER_DATA} in the study file stands for.", show_default=False),
+]
+Format = Annotated[str, typer.Option("--format", help="table or json.")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code; a traceback is shown only with --debug."""
+    from spillover import screen
+
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    screen.write_utf8()
+    try:
+        with screen.warnings_as_sentences(everything=debug):
+            app(args=given, prog_name="spillover")
+    except SpilloverError as error:
+        if debug:
+            raise
+        screen.say(f"error: {error}", error=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader of a pipe has left (`spillover fit … | head`): no message could arrive.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        screen.say("stopped; nothing was written", error=True)
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        screen.say(_unexpected(error), error=True)
+        sys.exit(1)
+
+
+def _unexpected(error: Exception) -> str:
+    return (
+        f"unexpected {type(error).__name__}: {str(error)[:500]}\n"
+        "This is a mistake of spillover and not yours. Run the same command with --debug and report what it shows,\n"
+        "with the command and the version (spillover --version), to the issue tracker of the project."
+    )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from spillover import __version__
+        from spillover.screen import say
+
+        say(f"spillover {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Spatial spillovers of high-tech agglomeration on regional innovation."""
+
+
+@app.command()
+def demo(out: Out = None, seed: Seed = None) -> None:
+    """The whole study on the built-in reference system, with estimates beside the truth."""
+    from spillover.report.write import check_output
+    from spillover.screen import progress_on_screen
+
+    folder = Path("spillover-demo") if out is None else out
+    check_output(folder)
+    with progress_on_screen() as progress:
+        from spillover.study.demo import DEMO_SEED, run_demo
+
+        result = run_demo(DEMO_SEED if seed is None else seed, progress)
+    _write_and_tell(result, folder)
+
+
+@app.command()
+def init(
+    table: Annotated[Path, typer.Argument(help="A CSV, Parquet, Excel or Stata table, one row per region and period.")],
+    out: Annotated[Path, typer.Option("--out", help="The study file to write.")] = Path("study.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace a study file that is there.")] = False,
+) -> None:
+    """Look at a table and propose a study file."""
+    from spillover.errors import OutputError
+    from spillover.screen import say
+    from spillover.study.output import require_writable_file, write_file
+    from spillover.study.propose import propose_study
+
+    target = require_writable_file(out)
+    if target.exists() and not force:
+        raise OutputError(
+            f"there is already a file {str(out)!r}; nothing was written",
+            fix="choose another name with --out, or replace it with --force",
+        )
+    write_file(target, propose_study(table, target.parent))
+    say(f"Wrote {out}. Read it, change what is not meant, then: spillover check {out}")
+
+
+@app.command()
+def check(study: Annotated[Path, typer.Argument(help="A study file.")], data: Data = None) -> None:
+    """All problems of a study at once; nothing is computed."""
+    from spillover.screen import say
+    from spillover.study.check import check_study
+
+    report = check_study(study, _environment(data))
+    for sentence in report.facts:
+        say(sentence)
+    report.raise_problems()
+    say(f"{study}: no problem found")
+
+
+@app.command()
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file.")],
+    out: Out = None,
+    data: Data = None,
+    seed: Seed = None,
+) -> None:
+    """The study: progress on screen, results in a folder."""
+    from spillover.report.write import check_output
+    from spillover.screen import progress_on_screen
+    from spillover.study.load import load_study
+
+    loaded = load_study(study, _environment(data))
+    folder = Path("results") / study.stem if out is None else out
+    check_output(folder)
+    with progress_on_screen() as progress:
+        from spillover.study.run import run_study
+
+        result = run_study(loaded, progress=progress, seed=seed)
+    _write_and_tell(result, folder, loaded.text)
+
+
+@app.command()
+def fit(
+    formula: Annotated[str, typer.Argument(help='For example "log(patents) ~ log(lq) + log(rd)".')],
+    data: Annotated[Path, typer.Option("--data", help="The table.")],
+    region: Annotated[str, typer.Option("--region", help="Column with region ids.")],
+    period: Annotated[
+        str | None, typer.Option("--period", help="Column with periods; without it, a cross-section.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="Edge list, labelled square table, GAL/GWT, or a map.")
+    ] = None,
+    weights_kind: Annotated[
+        str | None,
+        typer.Option(
+            "--weights-kind",
+            help="For a map: queen, rook, knn:K, distance-band:KM, inverse-distance[:POWER], exponential:DECAY.",
+        ),
+    ] = None,
+    geometry_id: Annotated[str | None, typer.Option("--geometry-id", help="Column of the map with region ids.")] = None,
+    order: Annotated[
+        Path | None, typer.Option("--order", help="File with the region order of an unlabelled square matrix.")
+    ] = None,
+    standardise: Annotated[str, typer.Option("--standardise", help="row, none, spectral, scalar or min-max.")] = "row",
+    islands: Annotated[str, typer.Option("--islands", help="error, keep, nearest or drop.")] = "error",
+    model: Annotated[str, typer.Option("--model", help="ols, slx, sar or sdm.")] = "sdm",
+    effects: Annotated[
+        str | None,
+        typer.Option("--effects", help="none, individual, time or two-way (the default of a panel)."),
+    ] = None,
+    correction: Annotated[str, typer.Option("--correction", help="lee-yu or none.")] = "lee-yu",
+    dynamic: Annotated[str | None, typer.Option("--dynamic", help="tau, eta: not in this version.")] = None,
+    covariance: Annotated[str, typer.Option("--covariance", help="default, information or cluster.")] = "default",
+    lagged: Annotated[
+        list[str] | None, typer.Option("--lagged", help="Terms that also enter as W x; all by default.")
+    ] = None,
+    tests: Annotated[
+        str,
+        typer.Option(
+            "--tests", help="Form of the LM tests: all (the table shows the valid ones), valid, conventional."
+        ),
+    ] = "all",
+    form: Format = "table",
+    out: Annotated[Path | None, typer.Option("--out", help="File to write instead of the screen.")] = None,
+) -> None:
+    """Fit one model."""
+    from spillover.screen import say
+    from spillover.study.output import require_writable_file, write_file
+    from spillover.study.single import FitRequest, fit_single
+
+    check_option("--format", form, ("table", "json"))
+    target = None if out is None else require_writable_file(out)
+    request = FitRequest(
+        formula=formula,
+        data=data,
+        region=region,
+        period=period,
+        weights=weights,
+        weights_kind=weights_kind,
+        geometry_id=geometry_id,
+        order=order,
+        standardise=standardise,
+        islands=islands,
+        model=model,
+        effects=effects,
+        correction=correction,
+        dynamic=dynamic,
+        covariance=covariance,
+        lagged=lagged,
+        tests=tests,
+    )
+    answer = fit_single(request)
+    text = _json(answer.as_dict()) if form == "json" else answer.summary()
+    if target is None:
+        say(text)
+    else:
+        write_file(target, text + "\n")
+
+
+@app.command("paper-tables")
+def paper_tables(form: Format = "table", seed: Seed = None) -> None:
+    """The paper's Table 1 and Table 2 beside what the simulator gives (illustrative calibration)."""
+    from spillover.screen import paper_tables_text, say
+    from spillover.simulation.paper_tables import paper_table_comparison
+    from spillover.study.rows import plain
+
+    check_option("--format", form, ("table", "json"))
+    tables = paper_table_comparison(1 if seed is None else seed)
+    say(_json(plain(tables.to_dict())) if form == "json" else paper_tables_text(tables))
+
+
+def _write_and_tell(result: Any, folder: Path, study_text: str | None = None) -> None:
+    from spillover.report.words import headlines
+    from spillover.report.write import write_report
+    from spillover.screen import show_headlines
+
+    files = {} if study_text is None else {"study.toml": study_text}
+    report = write_report(result, folder, files=files)
+    show_headlines(result.title, headlines(result), report)
+
+
+def _environment(data: Path | None) -> dict[str, str]:
+    """The process environment, with the data folder given on the command line."""
+    if data is None:
+        return dict(os.environ)
+    if not data.is_dir():
+        raise OptionError(f"--data {str(data)!r} is not a folder", fix="give the folder that holds the data")
+    return {**os.environ, "SPILLOVER_DATA": str(data.absolute())}
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What a careful reader should know before quoting a number of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from scipy import stats
+
+from spillover.models.formula import parse_formula
+from spillover.panel.panel import Panel
+from spillover.study.columns import formula_variables
+from spillover.study.config import StudyConfig
+from spillover.study.result import ModelResult
+
+FEW_REGIONS = 50
+# An effect is detected with 80 % probability at the 5 % level when it is 1.96 + 0.84 standard errors from zero.
+_DETECTABLE = float(stats.norm.isf(0.025) + stats.norm.isf(0.2))
+
+
+def cautions_of(
+    config: StudyConfig, panel: Panel, models: Sequence[ModelResult], main: str, has_regional: bool
+) -> tuple[str, ...]:
+    """One sentence each, the weightiest first; nothing here is estimated anew."""
+    chosen = next(model for model in models if model.name == main)
+    return (
+        *_detectable(chosen, panel),
+        *_agreement(models),
+        *_identity(config, chosen),
+        *_groups(panel, chosen),
+        *_logarithm(config, chosen),
+        *_levels(panel),
+        *_gaps(panel),
+        *_selection(config),
+        *([] if has_regional or chosen.model == "ols" else _no_regional()),
+    )
+
+
+def _indirect(model: ModelResult) -> dict[str, float] | None:
+    rows = [r for r in model.impacts if r.get("variable") == model.treatment and r.get("effect") == "indirect"]
+    row = next((r for r in rows if r.get("horizon") == "long"), rows[0] if rows else None)
+    if row is None or model.model == "ols" or row.get("std_error") is None:
+        return None
+    return {key: float(row[key]) for key in ("estimate", "std_error", "conf_low", "conf_high")}
+
+
+def _detectable(model: ModelResult, panel: Panel) -> Iterator[str]:
+    row = _indirect(model)
+    if row is None:
+        return
+    smallest = _DETECTABLE * row["std_error"]
+    few = f"; {len(panel.regions)} regions are few" if len(panel.regions) < FEW_REGIONS else ""
+    yield (
+        f"The smallest spillover that this design would detect four times out of five (5 % level) is {smallest:.2g} "
+        f"(in units of the indirect effect; the estimate is {row['estimate']:.2g}){few}. "
+        "A smaller spillover can be there and not be seen."
+    )
+
+
+def _agreement(models: Sequence[ModelResult]) -> Iterator[str]:
+    """How the spillover of the models compares; only models that could have one count."""
+    rows = [(model, row) for model in models if (row := _indirect(model)) is not None]
+    if len(rows) < 2:
+        return
+    clear = [(m, r) for m, r in rows if r["conf_low"] > 0 or r["conf_high"] < 0]
+    above = sum(r["estimate"] > 0 for _, r in clear)
+    names = ", ".join(model.name for model, _ in clear)
+    if not clear:
+        yield f"In none of the {len(rows)} models with neighbours is the spillover told apart from zero."
+    elif len(clear) == len(rows) and above in (0, len(rows)):
+        sign = "positive" if above else "negative"
+        yield f"In all {len(rows)} models with neighbours the spillover is {sign} and told apart from zero."
+    else:
+        yield (
+            f"The models disagree: the spillover is told apart from zero in {len(clear)} of {len(rows)} models with "
+            f"neighbours ({above} positive, {len(clear) - above} negative: {names}). A result that depends on the "
+            "choice of model or neighbours is fragile."
+        )
+
+
+def _identity(config: StudyConfig, model: ModelResult) -> Iterator[str]:
+    """Regressors that are part of an index outcome explain themselves."""
+    formula = parse_formula(model.formula)
+    outcome, *regressors = formula_variables(formula)
+    if outcome != config.innovation.index:
+        return
+    own = {indicator.column for indicator in config.innovation.indicators}
+    shared = [name for name in regressors if name in own]
+    if shared:
+        yield f"{', '.join(shared)} is part of the index {outcome} that it is meant to explain: that is an identity."
+
+
+def _groups(panel: Panel, model: ModelResult) -> Iterator[str]:
+    for name, values in panel.groups.items():
+        count = len(set(values))
+        if 1 < count < len(values) and model.effects in ("time", "two-way"):
+            yield (
+                f"The period effects are common to all {count} values of {name}. Shocks that differ by {name} "
+                "(policy, crises, statistical breaks) are shared by neighbours and can look like a spillover."
+            )
+
+
+def _logarithm(config: StudyConfig, model: ModelResult) -> Iterator[str]:
+    name = config.agglomeration.name
+    if (
+        config.agglomeration.measure == "location-quotient"
+        and f"log({name})" in model.formula
+        and model.effects in ("time", "two-way")
+    ):
+        yield (
+            f"With period effects, log({name}) is the log of the region's own ratio: the national ratio drops out. "
+            "Quotients of the same sector over other totals differ only by a log control, so agreement between them "
+            "is not robustness."
+        )
+
+
+def _levels(panel: Panel) -> Iterator[str]:
+    if panel.shape[1] > 1:
+        yield (
+            "A clustered map (Moran's I of levels) says nothing about whether changes spill over; look at Moran's I "
+            "of the deviations from region and period means."
+        )
+    else:
+        yield "A cross-section compares regions with each other: lasting differences between them are not removed."
+
+
+def _gaps(panel: Panel) -> Iterator[str]:
+    years = [period for period in panel.periods if isinstance(period, int)]
+    gaps = [f"{a}–{b}" for a, b in pairwise(years) if b - a > min((q - p for p, q in pairwise(years)), default=1)]
+    if gaps:
+        yield f"The periods have a gap ({', '.join(gaps)}); nothing was interpolated."
+
+
+def _selection(config: StudyConfig) -> Iterator[str]:
+    if config.data.exclude:
+        yield f"Left out by the study: {', '.join(config.data.exclude)}."
+
+
+def _no_regional() -> list[str]:
+    return ["Effects by region are not shown, because the main model is about a part of the regions."]

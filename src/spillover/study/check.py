@@ -1,0 +1,115 @@
+"""All problems of a study at once: the file, the data, the neighbours, the formulas. Nothing is estimated."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+from spillover.errors import SpilloverError
+from spillover.panel.panel import Panel
+from spillover.study.config import StudyConfig
+from spillover.study.consistency import one_line
+from spillover.study.estimate import restrict
+from spillover.study.load import examine
+from spillover.study.prepare import build_weights, complete_panel, derive, measure, read_data, select_data
+from spillover.study.problems import study_file_error
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What was looked at (`facts`) and what is wrong (`problems`), one sentence each."""
+
+    path: str
+    facts: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def is_fine(self) -> bool:
+        """No problem was found."""
+        return not self.problems
+
+    def raise_problems(self) -> None:
+        """Raise `StudyFileError` with all problems, if there are any."""
+        if self.problems:
+            raise study_file_error(self.path, self.problems)
+
+
+def check_study(path: str | os.PathLike[str], environment: Mapping[str, str] | None = None) -> CheckReport:
+    """Look for every problem that can be seen without estimating.
+
+    Parameters
+    ----------
+    path : a study file.
+    environment : where ${NAME} in a path is looked up; the process environment by default.
+
+    Returns
+    -------
+    CheckReport. Mistakes of the file come first; the data are looked at when the file has none.
+
+    Raises
+    ------
+    FileError : there is no such file, or it is not text. StudyFileError : it is not TOML.
+    """
+    study, problems = examine(path, environment)
+    if study is None:
+        return CheckReport(str(path), (), tuple(problems))
+    facts, problems = _look(study.config)
+    return CheckReport(str(path), tuple(facts), tuple(problems))
+
+
+def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
+    problems: list[str] = []
+    whole = _attempt("[data]", problems, read_data, config)
+    panel = whole and _attempt("[data]", problems, select_data, whole, config.data)
+    if whole is None or panel is None:
+        return [], problems
+    facts = [_panel_fact(panel), *(f"  {note}" for note in panel.log)]
+    derived = _attempt("[[derive]]", problems, derive, panel, config)
+    studied = derived and _attempt("[data] missing", problems, complete_panel, derived, config)
+    left_out = set(whole.regions) - set((studied or panel).regions)
+    for item in config.weights:
+        weights = _attempt(f"[[weights]] {item.name!r}", problems, build_weights, item, studied or panel, left_out)
+        if weights is not None:
+            facts.append(f"{item.name}: {weights!r}")
+    measured = studied and _attempt("[agglomeration] and [innovation]", problems, measure, studied, config)
+    if isinstance(measured, tuple):
+        facts += _look_at_models(config, measured[0], problems)
+    return facts, problems
+
+
+def _look_at_models(config: StudyConfig, panel: Panel, problems: list[str]) -> list[str]:
+    """Whether every part of every formula has a value in every cell of its model."""
+    from spillover.models.formula import evaluate_term, parse_formula
+
+    facts = []
+    for section in config.models:
+        formula = parse_formula(section.formula)
+        restricted = _attempt(f"[[models]] {section.name!r}", problems, restrict, section, panel, None)
+        if restricted is None:
+            continue
+        for factors in ((formula.response,), *formula.terms):
+            _attempt(
+                f"[[models]] {section.name!r} {':'.join(factors)}", problems, evaluate_term, factors, restricted[0]
+            )
+        facts.append(f"{section.name}: {section.model}, {section.formula}, {_panel_fact(restricted[0])}")
+    return facts
+
+
+def _panel_fact(panel: Panel) -> str:
+    n, t = panel.shape
+    return f"{n} regions, {t} period{'s' if t > 1 else ''} ({panel.periods[0]}–{panel.periods[-1]})"
+
+
+def _attempt(
+    where: str, problems: list[str], action: Callable[P, Result], *given: P.args, **named: P.kwargs
+) -> Result | None:
+    try:
+        return action(*given, **named)
+    except SpilloverError as error:
+        problems.append(f"{where}: {one_line(error)}")
+        return None

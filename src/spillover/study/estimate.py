@@ -1,0 +1,134 @@
+"""STEPS 4 and 5 of a study: fit a model, and say what each region receives and emits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from spillover.errors import AlignmentError, SpilloverError, show_labels
+from spillover.models.formula import parse_formula
+from spillover.panel.panel import Panel
+from spillover.study.columns import find_term
+from spillover.study.config import ModelSection
+from spillover.study.prepare import leave_out
+from spillover.study.result import ModelResult, RegionalEffects, Row
+from spillover.study.rows import plain, plain_numbers, plain_rows
+from spillover.typing import Progress, no_progress
+from spillover.weights.weights import SpatialWeights
+
+if TYPE_CHECKING:
+    from spillover.models.result import SpatialFit
+
+MUCH = 1.0 / 3.0  # standard errors that differ by more than this share are shown beside each other
+LINKS = 40  # links that a map can show without becoming a thicket
+
+
+def fit_model(section: ModelSection, panel: Panel, weights: SpatialWeights | None) -> SpatialFit:
+    """The fit of one [[models]] section on its regions and periods."""
+    from spillover.models.fit import fit
+
+    panel, weights = restrict(section, panel, weights)
+    terms = parse_formula(section.formula).names
+    return fit(
+        section.formula,
+        panel,
+        weights if section.model != "ols" else None,
+        model=section.model,
+        effects=section.effects,
+        correction=section.correction,
+        covariance=section.covariance,
+        lagged=None if section.lagged is None else [_term(text, terms) for text in section.lagged],
+    )
+
+
+def restrict(
+    section: ModelSection, panel: Panel, weights: SpatialWeights | None
+) -> tuple[Panel, SpatialWeights | None]:
+    """Panel and W of the regions and periods that one model is about."""
+    if section.periods:
+        panel = panel.select(periods=section.periods, note="periods of this model")
+    panel = leave_out(panel, section.exclude, "left out of this model")
+    if weights is None or section.model == "ols":
+        return panel, None
+    if weights.island_policy == "drop" and set(weights.regions) < set(panel.regions):
+        panel = panel.select(regions=weights.regions, note="islands of W were dropped")
+    missing = sorted(set(panel.regions) - set(weights.regions))
+    if missing:
+        raise AlignmentError(
+            f"{len(missing)} regions of the model are not in its W ({weights.kind})",
+            got=show_labels(missing),
+            expected="a W of all regions of the model",
+            causes=("the file of W has fewer regions than the table", "two code lists"),
+            fix=f"leave them out of this model: exclude = {list(missing)[:5]}" + (" and so on" if missing[5:] else ""),
+        )
+    return panel, weights if set(weights.regions) == set(panel.regions) else weights.subset(panel.regions)
+
+
+def describe_fit(section: ModelSection, fit: SpatialFit, weights_name: str) -> ModelResult:
+    """A fit as plain values."""
+    terms = list(fit.design.own)
+    treatment = terms[0] if section.treatment is None else _term(section.treatment, terms)
+    impacts = plain_rows(fit.effects())
+    notes = list(fit.notes)
+    if section.periods:
+        notes.append(f"Only the periods {', '.join(map(str, fit.design.periods))}.")
+    if section.exclude:
+        notes.append(f"Left out of this model: {', '.join(section.exclude)}.")
+    return ModelResult(
+        name=section.name,
+        model=section.model,
+        effects=section.effects,
+        correction=section.correction,
+        covariance=fit.spec.resolved_covariance,
+        weights=weights_name if section.model != "ols" else "",
+        formula=section.formula,
+        treatment=treatment,
+        coefficients=plain_rows(fit.coefficients()),
+        impacts=impacts,
+        information_errors=_information_errors(fit, impacts),
+        statistics=plain(dict(fit.statistics)),
+        tests=plain_rows(fit.tests()),
+        notes=tuple(notes),
+    )
+
+
+def describe_regions(
+    fit: SpatialFit, treatment: str, panel: Panel, progress: Progress = no_progress
+) -> RegionalEffects | None:
+    """What each region of the panel receives and emits; None for models without spillovers or of fewer regions."""
+    from spillover.effects.regional import regional_effects, strongest_links
+
+    if fit.weights is None or fit.design.regions != panel.regions:
+        return None
+    found = regional_effects(fit, treatment, progress)
+    links = strongest_links(fit, treatment, LINKS)
+    return RegionalEffects(
+        variable=treatment,
+        received=plain_numbers(found.received),
+        received_se=plain_numbers(found.received_se),
+        emitted=plain_numbers(found.emitted),
+        emitted_se=plain_numbers(found.emitted_se),
+        own=plain_numbers(found.own),
+        links=tuple({"sender": k.sender, "receiver": k.receiver, "effect": float(k.effect)} for k in links),
+    )
+
+
+def _information_errors(fit: SpatialFit, impacts: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Effect rows under the information matrix, when any of their errors differs by more than a third."""
+    if fit.spec.resolved_covariance == "information":
+        return ()
+    rows = plain_rows(fit.with_covariance("information").effects())
+    pairs = [(row["std_error"], other["std_error"]) for row, other in zip(impacts, rows, strict=True)]
+    differs = any(abs(other - own) > MUCH * own for own, other in pairs if own and other is not None)
+    return rows if differs else ()
+
+
+def _term(text: str, terms: Sequence[str]) -> str:
+    """The term as results name it; an unknown one stays as written, and the model says that it does not know it."""
+    return find_term(text, terms) or text
+
+
+def named(error: SpilloverError, section: ModelSection) -> SpilloverError:
+    """The error with the model it came from."""
+    error.args = (f"model {section.name!r}: {error}",)
+    return error

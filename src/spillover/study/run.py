@@ -1,0 +1,199 @@
+"""A study from its file: STEPS 1 to 5 in order, into one `StudyResult`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spillover.errors import SpilloverError
+from spillover.panel.panel import Panel
+from spillover.study.cautions import cautions_of
+from spillover.study.config import ModelSection, StudyConfig
+from spillover.study.diagnose import diagnose
+from spillover.study.estimate import describe_fit, describe_regions, fit_model, named
+from spillover.study.load import StudyFile, load_study
+from spillover.study.output import require_writable_folder, write_file
+from spillover.study.prepare import build_weights, complete_panel, derive, measure, read_data, select_data
+from spillover.study.provenance import describe_provenance, hash_file, hash_weights
+from spillover.study.result import (
+    IndexSummary,
+    Measure,
+    ModelResult,
+    PanelSummary,
+    RegionalEffects,
+    StudyResult,
+    TruthRow,
+    WeightsSummary,
+)
+from spillover.study.rows import plain, plain_rows
+from spillover.typing import Progress, no_progress
+from spillover.weights.weights import SpatialWeights
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the models of a study are fitted on."""
+
+    panel: Panel
+    measures: tuple[Measure, ...]
+    index: IndexSummary | None
+    weights: Mapping[str, SpatialWeights]
+
+
+def run_study(
+    study: StudyFile | StudyConfig | str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    progress: Progress = no_progress,
+    seed: int | None = None,
+) -> StudyResult:
+    """Run a study: panel, measures, weights, diagnostics, models, effects.
+
+    Parameters
+    ----------
+    study : path of a study file, a loaded one, or a configuration whose paths are absolute or relative to the
+        current folder.
+    out : folder for results.json and study.toml; nothing is written by default. The report is written by
+        `spillover.report.write_report`.
+    progress : called with a text and the share done in [0, 1].
+    seed : of everything random, in place of the seed in the file.
+
+    Returns
+    -------
+    StudyResult; the same file, data and seed give the same numbers.
+
+    Raises
+    ------
+    StudyFileError : mistakes in the file, all together. OutputError : `out` cannot be written (found first).
+    Any other SpilloverError : from the step that met it, naming regions, columns or the model.
+    """
+    folder = None if out is None else require_writable_folder(out)
+    loaded = study if isinstance(study, StudyFile) else _load(study)
+    seed = loaded.config.study.seed if seed is None else seed
+    prepared = prepare(loaded.config, progress)
+    hashes = {written: hash_file(path) for written, path in loaded.files().items()}
+    result = compute(loaded.written, prepared, seed=seed, hashes=hashes, progress=progress)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / "results.json", result.to_json())
+        write_file(folder / "study.toml", loaded.text)
+    return result
+
+
+def prepare(config: StudyConfig, progress: Progress = no_progress) -> Prepared:
+    """STEPS 1 and 2: everything that can fail because of the data fails here or in the models."""
+    progress("reading the data", 0.0)
+    whole = read_data(config)
+    panel = complete_panel(derive(select_data(whole, config.data), config), config)
+    left_out = set(whole.regions) - set(panel.regions)
+    main = main_model(config.models)
+    weights: dict[str, SpatialWeights] = {}
+    first = next((item for item in config.weights if item.name == main.weights), config.weights[0])
+    for item in sorted(config.weights, key=lambda item: item is not first):
+        progress(f"neighbours: {item.name}", 0.1)
+        weights[item.name] = build_weights(item, panel, left_out)
+        if item is first and item.islands == "drop" and weights[item.name].n < len(panel.regions):
+            # The study is then about the regions that have neighbours in its main W.
+            gone = sorted(set(panel.regions) - set(weights[item.name].regions))
+            note = f"islands of {item.name} were dropped: {', '.join(gone)}"
+            panel = panel.select(regions=weights[item.name].regions, note=note)
+    ordered = {item.name: weights[item.name] for item in config.weights}
+    progress("measuring agglomeration and innovation", 0.2)
+    panel, measures, index = measure(panel, config)
+    return Prepared(panel, measures, index, ordered)
+
+
+def compute(
+    config: StudyConfig,
+    prepared: Prepared,
+    *,
+    seed: int,
+    hashes: Mapping[str, str],
+    kind: str = "study",
+    progress: Progress = no_progress,
+    truth: Sequence[TruthRow] = (),
+    planar: bool = False,
+) -> StudyResult:
+    """STEPS 3 to 5 on a prepared panel."""
+    panel, weights = prepared.panel, prepared.weights
+    main = main_model(config.models)
+    first = weights[main.weights or next(iter(weights))]
+    diagnostics = diagnose(panel, prepared.measures, first, seed, lambda text, share: progress(text, 0.25 + share / 4))
+    models, regional = _models(config, main, prepared, progress)
+    return StudyResult(
+        title=config.study.title,
+        kind=kind,
+        description=config.study.description,
+        config=config.as_dict(),
+        provenance=describe_provenance(seed, {**hashes, **_weights_hashes(weights)}),
+        panel=summarise_panel(panel, planar),
+        weights=tuple(summarise_weights(name, matrix) for name, matrix in weights.items()),
+        measures=prepared.measures,
+        index=prepared.index,
+        diagnostics=diagnostics,
+        models=models,
+        main=main.name,
+        regional=regional,
+        truth=tuple(truth),
+        cautions=cautions_of(config, panel, models, main.name, regional is not None),
+    )
+
+
+def main_model(models: Sequence[ModelSection]) -> ModelSection:
+    """The model that is marked as main, else the first."""
+    return next((model for model in models if model.main), models[0])
+
+
+def summarise_panel(panel: Panel, planar: bool = False) -> PanelSummary:
+    """What was read, with its map."""
+    geometry = None
+    if panel.geometry is not None:
+        from spillover.panel.geometry import to_geojson
+
+        geometry = to_geojson(panel)
+    return PanelSummary(
+        regions=panel.regions,
+        names=panel.names,
+        periods=panel.periods,
+        variables=plain_rows(panel.describe()),
+        log=panel.log,
+        geometry=geometry,
+        planar=planar,
+    )
+
+
+def summarise_weights(name: str, weights: SpatialWeights) -> WeightsSummary:
+    """One W with its facts and the interval of ρ."""
+    low, high = weights.bounds()
+    return WeightsSummary(name=name, facts=plain(weights.describe()), bounds=(float(low), float(high)))
+
+
+def _models(
+    config: StudyConfig, main: ModelSection, prepared: Prepared, progress: Progress
+) -> tuple[tuple[ModelResult, ...], RegionalEffects | None]:
+    results, regional = [], None
+    for i, section in enumerate(config.models):
+        start = 0.5 + 0.45 * i / len(config.models)
+        progress(f"model: {section.name}", start)
+        name = section.weights or next(iter(prepared.weights))
+        try:
+            fit = fit_model(section, prepared.panel, prepared.weights[name])
+        except SpilloverError as error:
+            raise named(error, section) from None
+        results.append(describe_fit(section, fit, name))
+        if section is main:
+            regional = describe_regions(fit, results[-1].treatment, prepared.panel)
+    progress("done", 1.0)
+    return tuple(results), regional
+
+
+def _load(study: StudyConfig | str | os.PathLike[str]) -> StudyFile:
+    if isinstance(study, StudyConfig):
+        return StudyFile(path=Path.cwd() / "study.toml", text="", written=study, config=study)
+    return load_study(study)
+
+
+def _weights_hashes(weights: Mapping[str, SpatialWeights]) -> dict[str, str]:
+    return {f"weights {name}": hash_weights(matrix) for name, matrix in weights.items()}

@@ -1,0 +1,245 @@
+"""One model from files: what `spillover fit` asks for and gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from spillover.errors import OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
+from spillover.models.formula import Formula, parse_formula
+from spillover.models.spec import ModelSpec
+from spillover.panel.panel import Panel
+from spillover.study.columns import find_term, formula_variables, read_columns
+from spillover.study.config import WeightsSection
+from spillover.study.provenance import describe_provenance, hash_file, hash_weights
+from spillover.study.rows import plain, plain_rows
+from spillover.typing import IslandPolicy, Standardisation
+from spillover.weights.weights import SpatialWeights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spillover.models.result import SpatialFit
+
+MAPS = (".geojson", ".gpkg", ".shp", ".json")
+KINDS = ("queen", "rook", "knn", "distance-band", "inverse-distance", "exponential")
+_NUMBERS = {"knn": "k", "distance-band": "threshold_km", "inverse-distance": "power", "exponential": "decay_per_km"}
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """The options of `spillover fit`, as text; see DESIGN of the command line for their meaning."""
+
+    formula: str
+    data: Path
+    region: str
+    period: str | None = None
+    weights: Path | None = None
+    weights_kind: str | None = None
+    geometry_id: str | None = None
+    order: Path | None = None
+    standardise: str = "row"
+    islands: str = "error"
+    model: str = "sdm"
+    effects: str | None = None
+    correction: str = "lee-yu"
+    dynamic: str | None = None
+    covariance: str = "default"
+    lagged: Sequence[str] | None = None
+    tests: str = "all"
+
+
+@dataclass(frozen=True, eq=False)
+class FitAnswer:
+    """A fit with what its provenance needs."""
+
+    fit: SpatialFit
+    tests: pd.DataFrame
+    hashes: dict[str, str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values without NaN: coefficients, effects, statistics, tests, provenance."""
+        spec = self.fit.spec
+        statistics = {
+            **dict(self.fit.statistics),
+            "model": spec.model,
+            "effects": spec.effects,
+            "correction": spec.correction,
+            "covariance": spec.resolved_covariance,
+            "formula": spec.formula,
+        }
+        if self.fit.weights is not None:
+            statistics["weights"] = repr(self.fit.weights)
+        return {
+            "coefficients": list(plain_rows(self.fit.coefficients())),
+            "effects": list(plain_rows(self.fit.effects())),
+            "statistics": plain(statistics),
+            "tests": list(plain_rows(self.tests)),
+            "notes": list(self.fit.notes),
+            "provenance": plain({**describe_provenance(0, self.hashes).model_dump(), **dict(self.fit.provenance)}),
+        }
+
+    def summary(self) -> str:
+        """The fit on one screen, with its tests."""
+        rows = [row for row in plain_rows(self.tests) if row["form"] in ("valid", "")] or plain_rows(self.tests)
+        lines = [f"{_test_name(row):<34}{row['statistic']:>12.4f}   {row['says']}" for row in rows]
+        return "\n".join([self.fit.summary(), *(["", "Tests", *lines] if lines else [])])
+
+
+def fit_single(request: FitRequest) -> FitAnswer:
+    """Read the table and W, and fit one model; raises SpilloverError for whatever is wrong with either."""
+    spec = _specification(request)
+    formula = parse_formula(spec.formula)
+    section = _weights_section(request, spec)
+    panel = _read_panel(request, formula, section)
+    weights = None
+    if section is not None:
+        from spillover.study.prepare import build_weights
+
+        weights = _complete(build_weights(section, panel), section, panel)
+        if section.islands == "drop" and set(weights.regions) < set(panel.regions):
+            panel = panel.select(regions=weights.regions, note="islands of W were dropped")
+    from spillover.models.fit import fit_spec
+
+    found = fit_spec(spec, panel, weights)
+    hashes = {request.data.name: hash_file(request.data)}
+    if request.weights is not None and weights is not None:
+        hashes |= {request.weights.name: hash_file(request.weights), "weights": hash_weights(weights)}
+    return FitAnswer(found, found.tests(request.tests), hashes)
+
+
+def _complete(weights: SpatialWeights, section: WeightsSection, panel: Panel) -> SpatialWeights:
+    """W of all regions of the table: what an edge list does not mention is an island, and an island needs a policy."""
+    if section.file is None or not set(panel.regions) - set(weights.regions):
+        return weights
+    if not set(panel.regions) & set(weights.regions):
+        return weights.align(panel.regions)
+    from spillover.weights.interchange import from_file
+
+    return from_file(
+        section.file,
+        order=section.order,
+        regions=panel.regions,
+        islands=section.islands,
+        standardise=section.standardise,
+    )
+
+
+def _specification(request: FitRequest) -> ModelSpec:
+    if request.dynamic is not None:
+        raise OptionError(
+            "dynamic models (--dynamic) are not available in this version",
+            got=request.dynamic,
+            expected="a static model",
+            fix="leave --dynamic out; a lag of a regressor can be written in the formula: lag(x)",
+        )
+    check_option("--tests", request.tests, ("valid", "conventional", "all"))
+    lagged = None
+    if request.lagged is not None:
+        known = parse_formula(request.formula).names
+        lagged = tuple(find_term(term, known) or term for text in request.lagged for term in _terms(text))
+    options: dict[str, Any] = {
+        "model": request.model,
+        "effects": request.effects or ("two-way" if request.period is not None else "none"),
+        "correction": request.correction,
+        "covariance": request.covariance,
+    }
+    return ModelSpec(request.formula, lagged=lagged, **options)
+
+
+def _terms(text: str) -> list[str]:
+    """Terms separated by commas outside of brackets: "log(x), lag(z, 2)" has two."""
+    terms, start, depth = [], 0, 0
+    for position, sign in enumerate(text):
+        depth += (sign == "(") - (sign == ")")
+        if sign == "," and depth == 0:
+            terms.append(text[start:position].strip())
+            start = position + 1
+    return [term for term in (*terms, text[start:].strip()) if term]
+
+
+def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | None:
+    """How W is made, as in a study file; None where no W is given."""
+    check_option("--standardise", request.standardise, get_args(Standardisation))
+    check_option("--islands", request.islands, get_args(IslandPolicy))
+    if request.weights is None:
+        if spec.uses_weights:
+            raise OptionError(
+                f"a {spec.model} model needs spatial weights",
+                fix="give --weights FILE (an edge list focal,neighbor,weight or a map), or --model ols",
+            )
+        return None
+    is_map = request.weights.suffix.lower() in MAPS
+    shared: dict[str, Any] = {"name": "W", "standardise": request.standardise, "islands": request.islands}
+    if request.weights_kind is None:
+        if is_map:
+            raise OptionError(
+                f"{request.weights.name} is a map, and it is not said who is whose neighbour",
+                fix=f"add --weights-kind: {', '.join(KINDS[:2])}, knn:4, inverse-distance, …",
+            )
+        order = None if request.order is None else str(request.order)
+        return WeightsSection(kind="file", file=str(request.weights), order=order, **shared)
+    if not is_map:
+        raise OptionError(
+            "--weights-kind goes with a map in --weights",
+            got=request.weights.name,
+            expected="a file ending in " + ", ".join(MAPS),
+            fix="leave --weights-kind out for an edge list or a matrix",
+        )
+    return WeightsSection(**_kind(request.weights_kind), **shared)
+
+
+def _kind(text: str) -> dict[str, Any]:
+    """The kind of W with its number: "knn:4", "distance-band:500"."""
+    kind, _, number = text.partition(":")
+    check_option("--weights-kind", kind, KINDS)
+    if not number:
+        if kind in ("queen", "rook", "inverse-distance"):
+            return {"kind": kind}
+        raise OptionError(f"--weights-kind {kind} needs a number", fix=f"write {kind}:{_example(kind)}")
+    try:
+        value = int(number) if kind == "knn" else float(number)
+    except ValueError:
+        value = -1
+    if kind not in _NUMBERS or not value > 0:
+        raise OptionError(
+            f"--weights-kind {text!r} cannot be understood",
+            expected="queen, rook, knn:4, distance-band:500 (km), inverse-distance:2 (power) or exponential:0.009",
+        )
+    return {"kind": kind, _NUMBERS[kind]: value}
+
+
+def _example(kind: str) -> str:
+    return {"knn": "4", "distance-band": "500", "exponential": "0.009"}[kind]
+
+
+def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection | None) -> Panel:
+    from spillover.panel.read import read_panel
+
+    variables = formula_variables(formula)
+    columns = read_columns(request.data)
+    unknown = [name for name in variables if name not in columns]
+    if unknown:
+        hints = [hint for name in unknown if (hint := did_you_mean(name, columns))]
+        raise UnknownColumnError(
+            f"the formula names columns that {request.data.name} does not have",
+            got=show_labels(unknown),
+            expected="one of " + show_labels(columns, 20),
+            fix=" ".join(hints) or None,
+        )
+    from_map = section is not None and section.kind != "file"
+    return read_panel(
+        request.data,
+        region=request.region,
+        period=request.period,
+        geometry=request.weights if from_map else None,
+        geometry_id=request.geometry_id if from_map else None,
+        columns=variables,
+        geometry_policy="table",
+    )
+
+
+def _test_name(row: dict[str, Any]) -> str:
+    return f"{row['test']}{' (null: ' + row['null_model'] + ')' if row['null_model'] else ''}"
