@@ -146,6 +146,10 @@ def test_permutations_are_reproducible_and_leave_the_global_state_alone():
     # Each period has its own stream: leaving others out changes nothing.
     alone = moran_by_period(source.select(periods=[2002]), "y", weights, seed=5)
     assert alone[0].permutation == first[2].permutation
+    # … and the streams differ: the same values twice give two draws of the p-value.
+    twice = panel(np.repeat(source["y"][:, :1], 2, axis=1))
+    p = [r.permutation.p_value for r in moran_by_period(twice, "y", weights, seed=5, transforms=["level"])]
+    assert p[0] != p[1]
 
 
 def test_permutation_agrees_with_the_analytic_moments():
@@ -153,7 +157,9 @@ def test_permutation_agrees_with_the_analytic_moments():
     from spillover.diagnostics.autocorrelation import _permuted_morans, _prepare
 
     source = panel(np.random.default_rng(4).normal(size=(40, 1)))
-    weights = path_weights(source.regions)
+    path = path_weights(source.regions).matrix.tolil()
+    path[[3, 4, 20]] = 0.0  # islands: S0 is 37, not 40
+    weights = SpatialWeights(path.tocsr(), source.regions, "path", island_policy="keep")
     (result,) = moran_by_period(source, "y", weights, permutations=9999)
     _, matrix, _ = _prepare(source, weights)
     draws = _permuted_morans(source["y"][:, 0], matrix, 9999, np.random.default_rng(0))
