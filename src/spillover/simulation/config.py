@@ -13,6 +13,8 @@ HtiLaw = Literal["clusters", "gaussian-process"]
 TRUNCATION = 6.64
 """Kernels are cut where δd exceeds this: e^-6.64 = 0.13 % of their height (744 km at the default decay)."""
 
+_FIELD_LIMIT = 5000  # regions of a Gaussian process: 200 MB for its covariance
+
 
 @dataclass(frozen=True)
 class SystemConfig:
@@ -223,6 +225,9 @@ def _range_problems(config: SystemConfig) -> list[str]:
         <= config.linkage_strength
         <= 2,
         f"university_strength = {config.university_strength:g} is negative": config.university_strength < 0,
+        f"hti_law = 'gaussian-process' needs n × n numbers: {config.n_regions} regions are more than {_FIELD_LIMIT}": (
+            config.hti_law == "gaussian-process" and config.n_regions > _FIELD_LIMIT
+        ),
         f"feedback = {config.feedback:g}: |feedback| must be below 0.5": abs(config.feedback) >= 0.5,
     }
     return [problem for problem, broken in rules.items() if broken]

@@ -33,7 +33,7 @@ class Geography:
     Attributes
     ----------
     regions, names : n ids and display names, numbered from north to south.
-    points : (n, 2) centres.
+    points : (n, 2) centres: the centroids of the cells, so that a W built from the map measures the same distances.
     areas : (n,) km².
     cells : n shapely polygons that tile the square.
     side : side of the square, km.
@@ -73,17 +73,18 @@ class Geography:
 
 
 def build_geography(regions: tuple[str, ...], rng: np.random.Generator) -> Geography:
-    """A map for these region ids: Poisson-disc centres in a square of side 1000 √(n/300) km and their Voronoi cells."""
+    """A map for these region ids, in a square of side 1000 √(n/300) km: the Voronoi cells of Poisson-disc points."""
     n = len(regions)
     side = SIDE_KM_AT_300 * float(np.sqrt(n / 300.0))
-    points = scatter_points(n, side, rng)
-    points = points[np.argsort(-points[:, 1], kind="stable")]
-    cells = voronoi_cells(points, side)
+    cells = voronoi_cells(scatter_points(n, side, rng), side)
     import shapely
 
+    centres = shapely.get_coordinates(shapely.centroid(cells))
+    from_north = np.argsort(-centres[:, 1], kind="stable")
+    cells, centres = cells[from_north], centres[from_north]
     width = max(2, len(str(n)))
     names = tuple(f"Region {i:0{width}d}" for i in range(1, n + 1))
-    return Geography(regions, names, points, shapely.area(cells), cells, side)
+    return Geography(regions, names, centres, shapely.area(cells), cells, side)
 
 
 def scatter_points(n: int, side: float, rng: np.random.Generator) -> FloatArray:

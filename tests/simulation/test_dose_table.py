@@ -1,0 +1,70 @@
+"""Dose slopes of the paper's Table 1; every number follows by hand from the table's ranges."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spillover.errors import OptionError
+from spillover.simulation.dose_table import fit_dose_table, reference_doses
+from spillover.simulation.paper_tables import fit_table_1
+
+
+@pytest.mark.parametrize(
+    ("row", "slope", "intercept", "se", "low", "high", "top", "log_el", "arc_el", "ratio"),
+    [
+        # se = √(y₁ + y₂)/Δdose with range middles y: √300/50, √340/5, √320/2; interval slope ± 1.96 se
+        (0, 1.0, 100.0, 0.346, 0.32, 1.68, 2.0, 0.306, 0.333, 1.40),
+        (1, 10.0, 120.0, 3.69, 2.8, 17.2, 20.0, 0.270, 0.294, 1.345),
+        (2, 25.0, 110.0, 8.94, 7.5, 42.5, 50.0, 0.287, 0.3125, 1.37),
+    ],
+)
+def test_paper_channels(row, slope, intercept, se, low, high, top, log_el, arc_el, ratio):
+    fit = fit_table_1()[row]
+    assert fit.slope == pytest.approx(slope, rel=1e-12)  # exact: the edges lie on a line
+    assert fit.intercept == pytest.approx(intercept, rel=1e-12)
+    assert fit.linear
+    assert fit.count_se == pytest.approx(se, rel=5e-3)  # three digits
+    assert (fit.count_low, fit.count_high) == pytest.approx((low, high), abs=0.05)
+    assert (fit.set_low, fit.set_high) == pytest.approx((0.0, top), abs=1e-12)
+    assert fit.log_elasticity == pytest.approx(log_el, abs=5e-4)  # ln(y₂/y₁)/ln 3
+    assert fit.arc_elasticity == pytest.approx(arc_el, abs=5e-4)  # (Δy/ȳ)/(Δx/x̄), Δx/x̄ = 1
+    assert fit.ratio == pytest.approx(ratio, abs=5e-3)
+
+
+def test_reference_doses_of_the_paper():
+    # 130 = 2·M + b0, 90 = 2·10C + b0, 110 = 2·25X + b0; b0 = 60 gives M = 35, C = 1.5, X = 1, patents 135
+    reference = reference_doses(fit_table_1(), [50, 5, 2])
+    assert reference.base == pytest.approx(60.0)
+    assert reference.doses == pytest.approx((35.0, 1.5, 1.0), rel=1e-12)
+    assert reference.output == pytest.approx(135.0)
+    assert (reference.base_low, reference.base_high) == pytest.approx((30.0, 90.0))
+
+
+@settings(max_examples=30, deadline=None)
+@given(base=st.floats(30.1, 90.0))
+def test_every_admissible_base_reproduces_the_intercepts(base):
+    fits = fit_table_1()
+    reference = reference_doses(fits, [50, 5, 2], base)
+    worth = [fit.slope * dose for fit, dose in zip(fits, reference.doses, strict=True)]
+    for k, fit in enumerate(fits):
+        assert base + sum(worth) - worth[k] == pytest.approx(fit.intercept, rel=1e-9)
+
+
+@pytest.mark.parametrize("base", [30.0, 90.5])
+def test_a_base_outside_the_family_is_refused(base):
+    with pytest.raises(OptionError, match="above 30 and at most 90"):
+        reference_doses(fit_table_1(), [50, 5, 2], base)
+
+
+def test_a_bent_relation_is_not_called_linear():
+    assert not fit_dose_table([(0, 50), (50, 100)], [100, 150], [150, 180]).linear
+
+
+def test_all_problems_of_a_dose_table_are_reported():
+    with pytest.raises(OptionError, match="adjacent") as caught:
+        fit_dose_table([(0, 50), (60, 100)], [100, 160], [150, 200])
+    assert "do not tile" in str(caught.value)
+    with pytest.raises(OptionError, match="two dose bands"):
+        fit_dose_table([(0, 50)], [100], [150])
