@@ -1,0 +1,244 @@
+"""`report.html`: one self-contained page from a finished study; opens without a network.
+
+Templates escape everything by default. Data for the charts travel as JSON inside `<script type="application/json">`
+with every `<` written as an escape, so no name can end the block; a content security policy forbids any load from a
+network and any script but the page's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from spillover.report import charts, maps, numbers, references, words
+from spillover.report.charts import Chart
+from spillover.report.maps import Choropleth, Shapes
+from spillover.report.palette import NO_DATA
+from spillover.report.scale import scale_of
+from spillover.study.result import ModelResult, StudyResult
+
+Row = Mapping[str, Any]
+_TOP = 10  # regions and links in the tables of the page; all of them are in tables/
+
+
+def render_html(result: StudyResult, *, notices: tuple[str, ...] = ()) -> str:
+    """The whole report as HTML text.
+
+    Parameters
+    ----------
+    result : a finished study; nothing else is read.
+    notices : remarks about the files of this report, shown with the provenance ("no font with Chinese …").
+    """
+    from plotly.offline import get_plotlyjs
+
+    environment = _environment()
+    shapes = maps.shapes_of(result)
+    figures = _figures(result)
+    payload = {
+        "charts": {chart.key: chart.payload for chart in figures.values()},
+        "shapes": None if shapes is None else shapes.payload,
+        "maps": {m.key: _map_payload(result, m, shapes) for m in _maps(result)} if shapes is not None else {},
+        "regions": [charts.safe(name) for name in result.panel.names],
+        "noData": NO_DATA,
+    }
+    context = {
+        "result": result,
+        "figures": figures,
+        "shapes": shapes,
+        "plotly": get_plotlyjs(),
+        "style": _source("report.css"),
+        "script": _source("report.js"),
+        "payload": embed_json(payload),
+        # a nonce lets the page's own scripts run and no other; made from the content, so equal studies give equal files
+        "nonce": hashlib.sha256(result.to_json().encode()).hexdigest()[:24],
+        "notices": notices,
+        "no_data": NO_DATA,
+        **_sections(result),
+    }
+    return environment.get_template("report.html.j2").render(context)
+
+
+def embed_json(value: Any) -> str:
+    """JSON that is safe inside a script element: no `<`, `>` or `&`, no line separators, no NaN.
+
+    >>> embed_json({"name": "</script>"})
+    '{"name":"\\\\u003c/script\\\\u003e"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _source(name: str) -> str:
+    from importlib.resources import files
+
+    return (files("spillover.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("spillover.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "compact": numbers.compact,
+        "pvalue": numbers.p_value,
+        "test_sentence": words.test_sentence,
+    }
+    environment.globals |= {"ci": _interval_cells}
+    return environment
+
+
+def _interval_cells(row: Row) -> dict[str, str]:
+    """Estimate, interval and standard error of a tidy row, all with the same decimals."""
+    low, high, value = row.get("conf_low"), row.get("conf_high"), row.get("estimate")
+    places = numbers.decimals_for(low, high, value)
+    return {
+        "estimate": numbers.fixed(value, places),
+        "interval": numbers.MISSING if low is None or high is None else numbers.interval(low, high, places),
+        "error": numbers.fixed(row.get("std_error"), places + 1),
+    }
+
+
+# -- what the page shows --------------------------------------------------------------------------
+
+
+def _figures(result: StudyResult) -> dict[str, Chart]:
+    found = [charts.moran_chart(result), *charts.scatter_charts(result), charts.effects_chart(result),
+             charts.forest_chart(result), charts.truth_chart(result)]  # fmt: skip
+    return {chart.key: chart for chart in found if chart is not None}
+
+
+def _maps(result: StudyResult) -> tuple[Choropleth, ...]:
+    return (*maps.measure_maps(result), *maps.change_maps(result), *maps.regional_maps(result))
+
+
+def _map_payload(result: StudyResult, drawn: Choropleth, shapes: Shapes | None) -> dict[str, Any]:
+    """Class number and hover text of every region in every frame, and the arrows."""
+    position = {region: i for i, region in enumerate(result.panel.regions)}
+    unit = f" {drawn.unit}" if drawn.unit else ""
+    values = [[numbers.compact(v) + (unit if v is not None else "") for v in frame] for frame in drawn.values]
+    if drawn.errors:
+        errors = [numbers.compact(error) for error in drawn.errors]
+        values = [[f"{v} (standard error {e})" for v, e in zip(frame, errors, strict=True)] for frame in values]
+    largest = max((abs(effect) for _, _, effect in drawn.links), default=1.0) or 1.0
+    return {
+        "frames": list(drawn.frames),
+        "classes": [[drawn.classes.place(value) for value in frame] for frame in drawn.values],
+        "colours": list(drawn.classes.colours),
+        "texts": [[charts.safe(v) for v in frame] for frame in values],
+        "arrows": [
+            [position[sender], position[receiver], round(abs(effect) / largest, 3)]
+            for sender, receiver, effect in drawn.links
+            if sender in position and receiver in position
+        ],
+    }
+
+
+def _sections(result: StudyResult) -> dict[str, Any]:
+    """Everything the template needs beside figures and the result itself."""
+    main = result.model()
+    return {
+        "cards": words.cards(result),
+        "headlines": words.headlines(result),
+        "level_maps": maps.measure_maps(result),
+        "change_maps": maps.change_maps(result),
+        "regional_maps": maps.regional_maps(result),
+        "moran_sentences": words.moran_sentences(result),
+        "moran_table": _moran_table(result),
+        "main": main,
+        "others": tuple(model for model in result.models if model.name != main.name),
+        "scale": scale_of(result, main),
+        "effect_rows": _effect_rows,
+        "describe": lambda model: _describe_model(result, model),
+        "ranking": _ranking(result),
+        "links": _links(result),
+        "audit_sentence": words.audit_sentence(result),
+        "references": references.references(result),
+        "methods": references.methods_text(result),
+        "citation": references.citation(result),
+        "top": _TOP,
+        "extremes": _extremes(result),
+    }
+
+
+def _effect_rows(rows: tuple[Row, ...]) -> list[Row]:
+    """Effect rows grouped by variable: direct, indirect, total."""
+    order = {"direct": 0, "indirect": 1, "total": 2}
+    variables = list(dict.fromkeys(str(row.get("variable", "")) for row in rows))
+    return sorted(
+        rows,
+        key=lambda row: (
+            variables.index(str(row.get("variable", ""))),
+            str(row.get("horizon", "")),
+            order.get(str(row.get("effect")), 3),
+        ),
+    )
+
+
+def _describe_model(result: StudyResult, model: ModelResult) -> str:
+    correction = ", Lee–Yu transformation" if model.correction == "lee-yu" else ""
+    matrix = "" if model.model == "ols" else f"; W: {words.describe_weights(result, model.weights)}"
+    return (
+        f"{words.MODEL_NAMES.get(model.model, model.model)}, {words.EFFECT_NAMES.get(model.effects, model.effects)}"
+        f"{correction}{matrix}; {words.COVARIANCE_NAMES.get(model.covariance, model.covariance)}"
+    )
+
+
+def _moran_table(result: StudyResult) -> list[dict[str, Any]]:
+    """One line per period, one cell per variable and transform."""
+    groups = charts.group_rows(result.diagnostics.moran, ("variable", "transform"))
+    return [
+        {
+            "label": f"{rows[0].get('label') or rows[0]['variable']}, {rows[0].get('transform', 'level')}",
+            "cells": {str(row["period"]): row for row in rows},
+        }
+        for rows in groups.values()
+    ]
+
+
+def _ranking(result: StudyResult) -> list[dict[str, Any]]:
+    """The regions with the largest effects on others, in absolute value."""
+    regional = result.regional
+    if regional is None:
+        return []
+    order = sorted(range(len(regional.emitted)), key=lambda i: -abs(regional.emitted[i]))[:_TOP]
+    return [
+        {"name": result.panel.names[i], "emitted": regional.emitted[i], "emitted_se": regional.emitted_se[i],
+         "received": regional.received[i], "received_se": regional.received_se[i], "own": regional.own[i]}
+        for i in order
+    ]  # fmt: skip
+
+
+def _links(result: StudyResult) -> list[dict[str, Any]]:
+    names = words.display_names(result)
+    strongest = sorted(maps.strongest_links(result), key=lambda link: -abs(link[2]))[:_TOP]
+    return [{"sender": names.get(s, s), "receiver": names.get(r, r), "effect": effect} for s, r, effect in strongest]
+
+
+def _extremes(result: StudyResult) -> list[dict[str, Any]]:
+    """For every measure: the highest and lowest regions of the last period, by name."""
+    found = []
+    for measure in result.measures:
+        last = [
+            (row[-1], name) for row, name in zip(measure.values, result.panel.names, strict=True) if row[-1] is not None
+        ]
+        ordered = sorted(((v, name) for v, name in last if v is not None), key=lambda pair: -pair[0])
+        count = min(3, len(ordered) // 2)
+        found.append(
+            {
+                "label": measure.label or measure.name,
+                "unit": measure.unit,
+                "highest": [f"{name} ({numbers.compact(v)})" for v, name in ordered[:count]],
+                "lowest": [f"{name} ({numbers.compact(v)})" for v, name in ordered[len(ordered) - count :]],
+            }
+        )
+    return [entry for entry in found if entry["highest"]]

@@ -1,0 +1,314 @@
+"""Figures for print: the figures of the page as SVG and PDF, drawn with matplotlib.
+
+Text is drawn as it is: no TeX, and a character that no installed font has is never printed as an empty box. It becomes
+a question mark, and the notice that `write_figures` returns says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spillover.errors import show_labels
+from spillover.report import charts, maps
+from spillover.report.numbers import MINUS
+from spillover.report.palette import EFFECTS, GRID, INK, MUTED, NO_DATA
+from spillover.report.scale import scale_of
+from spillover.report.words import contains_zero, display_names, effect_row
+from spillover.study.result import MoranScatter, StudyResult
+
+Row = Mapping[str, Any]
+
+# Families with Chinese, Japanese and Korean characters, in the order of preference; the first one installed is used.
+_WIDE_FAMILIES = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+    "Noto Sans CJK JP",
+    "Arial Unicode MS",
+)
+
+
+@dataclass
+class Lettering:
+    """The fonts of the print figures, and the characters they turned out not to have."""
+
+    lost: set[str] = field(default_factory=set)
+
+    @cached_property
+    def families(self) -> list[str]:
+        """Font families in the order in which a character is looked up."""
+        from matplotlib import font_manager
+
+        installed = {entry.name for entry in font_manager.fontManager.ttflist}
+        return ["DejaVu Sans", *[name for name in _WIDE_FAMILIES if name in installed][:1]]
+
+    @cached_property
+    def characters(self) -> frozenset[int]:
+        """Code points that the fonts have."""
+        from matplotlib import font_manager
+
+        found: set[int] = set()
+        for family in self.families:
+            path = font_manager.findfont(font_manager.FontProperties(family=[family]), fallback_to_default=True)
+            found |= set(font_manager.get_font(path).get_charmap())
+        return frozenset(found)
+
+    def text(self, value: object, limit: int = 60) -> str:
+        """`value` in characters that can be printed, at most `limit` of them."""
+        whole = " ".join(str(value).split())
+        whole = whole if len(whole) <= limit else whole[: limit - 1] + "…"
+        missing = {c for c in whole if ord(c) not in self.characters}
+        self.lost |= missing
+        for character in missing:
+            whole = whole.replace(character, "?")
+        return whole
+
+    def notices(self) -> tuple[str, ...]:
+        """One sentence when characters were lost."""
+        if not self.lost:
+            return ()
+        return (
+            "The print figures show “?” for characters that no installed font has "
+            f"({show_labels(sorted(self.lost), 8)}); install a font such as Noto Sans CJK and write the report again. "
+            "The page and the tables are not affected.",
+        )
+
+
+def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
+    """Write every figure as `<name>.svg` and `<name>.pdf` into `folder`; returns notices, one sentence each."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = Lettering()
+    style: dict[Any, Any] = {
+        "font.family": letters.families,
+        "font.size": 9,
+        "axes.edgecolor": MUTED,
+        "axes.labelcolor": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "text.color": INK,
+        "text.parse_math": False,  # a region may be called "$x_1$"
+        "axes.formatter.use_mathtext": False,
+        "svg.fonttype": "path",  # the file looks the same where the fonts are missing
+        "svg.hashsalt": "spillover",  # the same study gives the same file
+        "pdf.fonttype": 42,
+    }
+    with matplotlib.rc_context(style):
+        for name, size, draw in _plan(result, letters):
+            figure = Figure(figsize=size, layout="constrained")
+            draw(figure)
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": "spillover"})
+            figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None, "Creator": "spillover"})
+    return letters.notices()
+
+
+def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[float, float], Any]]:
+    """Name, size in inches and drawing function of every figure that this study has."""
+    shapes = maps.shapes_of(result)
+    if shapes is not None:
+        for drawn in (*maps.measure_maps(result), *maps.change_maps(result), *maps.regional_maps(result)):
+            ratio = min(max(shapes.height / max(shapes.width, 1e-9), 0.4), 1.4)
+            yield f"map-{drawn.key}", (6.3, 6.3 * ratio + 1.0), _Map(result, shapes, drawn, letters)
+    if result.diagnostics.moran:
+        yield "moran", (6.3, 3.8), lambda figure: _draw_moran(figure, result, letters)
+    for number, scatter in enumerate(result.diagnostics.scatters):
+        yield f"moran-scatter-{number}", (4.2, 4.2), _Scatter(result, scatter, letters)
+    lanes = _effect_lanes(result)
+    if lanes:
+        yield "effects", (6.3, 1.3 + 0.62 * len(lanes)), lambda figure: _draw_lanes(
+            figure, lanes, "effect (outcome term per unit of each regressor’s term)", letters)  # fmt: skip
+    models = [
+        (model.name, {e: r for e in EFFECTS if (r := effect_row(model, e)) is not None}) for model in result.models
+    ]
+    models = [(name, rows) for name, rows in models if rows]
+    if models:
+        unit = scale_of(result, result.model()).effect_unit
+        yield "forest", (6.3, 1.3 + 0.62 * len(models)), lambda figure: _draw_lanes(
+            figure, models, f"effect ({unit})", letters)  # fmt: skip
+    if result.truth:
+        yield "truth", (6.3, 1.2 + 0.42 * len(result.truth)), lambda figure: _draw_truth(figure, result, letters)
+
+
+# -- maps -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Map:
+    """Draws one map in its last frame."""
+
+    result: StudyResult
+    shapes: maps.Shapes
+    drawn: maps.Choropleth
+    letters: Lettering
+
+    def __call__(self, figure: Any) -> None:
+        axes = figure.add_subplot()
+        self._regions(axes)
+        self._arrows(axes)
+        axes.set_aspect("equal")
+        axes.set_axis_off()
+        axes.autoscale_view()
+        period = self.drawn.frames[-1]
+        title = ", ".join(part for part in (self.drawn.title, period) if part)
+        axes.set_title(self.letters.text(title, 70), loc="left", fontsize=11, fontweight="bold")
+        self._legend(axes)
+
+    def _regions(self, axes: Any) -> None:
+        from matplotlib.collections import PathCollection
+        from matplotlib.path import Path as Outline
+
+        paths, colours = [], []
+        for rings, value in zip(self.shapes.rings, self.drawn.values[-1], strict=True):
+            if not rings:
+                continue
+            paths.append(Outline.make_compound_path(*[Outline(ring, closed=True) for ring in rings]))
+            colours.append(NO_DATA if value is None else self.drawn.classes.colours[self.drawn.classes.place(value)])
+        axes.add_collection(PathCollection(paths, facecolors=colours, edgecolors="#ffffff", linewidths=0.4))
+        axes.update_datalim([(0, 0), (self.shapes.width, self.shapes.height)])
+
+    def _arrows(self, axes: Any) -> None:
+        position = {region: i for i, region in enumerate(self.result.panel.regions)}
+        largest = max((abs(effect) for _, _, effect in self.drawn.links), default=1.0) or 1.0
+        for sender, receiver, effect in self.drawn.links:
+            start, end = (self.shapes.centres[position[r]] if r in position else None for r in (sender, receiver))
+            if start is not None and end is not None:
+                look = {"arrowstyle": "-|>", "color": INK, "lw": 0.6 + 1.2 * abs(effect) / largest, "alpha": 0.85,
+                        "shrinkA": 2, "shrinkB": 2, "mutation_scale": 8}  # fmt: skip
+                axes.annotate("", xy=end, xytext=start, arrowprops=look)
+
+    def _legend(self, axes: Any) -> None:
+        from matplotlib.patches import Patch
+
+        classes = self.drawn.classes
+        handles = [Patch(facecolor=c, edgecolor=MUTED, linewidth=0.4, label=t)
+                   for c, t in zip(classes.colours, classes.texts, strict=False)]  # fmt: skip
+        if self.drawn.has_missing:
+            handles.append(Patch(facecolor=NO_DATA, edgecolor=MUTED, linewidth=0.4, label="no data"))
+        unit = self.drawn.unit or scale_of(self.result, self.result.model()).effect_unit
+        legend = axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, frameon=False,
+                             fontsize=7.5, title=self.letters.text(unit))  # fmt: skip
+        legend.get_title().set_fontsize(8)
+
+
+# -- Moran ----------------------------------------------------------------------------------------
+
+
+def _draw_moran(figure: Any, result: StudyResult, letters: Lettering) -> None:
+    axes = figure.add_subplot()
+    roles = {measure.name: measure.role for measure in result.measures}
+    place = {str(period): i for i, period in enumerate(result.panel.periods)}
+    for rows in charts.group_rows(result.diagnostics.moran, ("variable", "transform")).values():
+        rows = [row for row in rows if row.get("statistic") is not None]
+        if not rows:
+            continue
+        colour, within = charts.role_colour(roles.get(str(rows[0]["variable"]))), rows[0].get("transform") == "within"
+        x, y = [place[str(row["period"])] for row in rows], [row["statistic"] for row in rows]
+        label = f"{rows[0].get('label') or rows[0]['variable']}, {'within' if within else 'level'}"
+        axes.plot(x, y, color=colour, linestyle="--" if within else "-", linewidth=1.5, label=letters.text(label))
+        fill = [colour if (row.get("p_value") or 1.0) < 0.05 or row.get("p_value") == 0 else "#ffffff" for row in rows]
+        axes.scatter(x, y, c=fill, edgecolors=colour, s=28, zorder=3, linewidths=1.2)
+    axes.axhline(0.0, color=MUTED, linewidth=0.8)
+    axes.set_xticks(list(place.values()), [letters.text(p, 12) for p in place], rotation=45 if len(place) > 12 else 0)
+    axes.set_xlabel("period")
+    axes.set_ylabel("Moran’s I")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+
+
+@dataclass(frozen=True)
+class _Scatter:
+    """Draws one Moran scatter."""
+
+    result: StudyResult
+    scatter: MoranScatter
+    letters: Lettering
+
+    def __call__(self, figure: Any) -> None:
+        axes = figure.add_subplot()
+        measure = next((m for m in self.result.measures if m.name == self.scatter.variable), None)
+        colour = charts.role_colour(measure.role if measure else None)
+        axes.scatter(self.scatter.z, self.scatter.lag, color=colour, s=24, alpha=0.75, edgecolors="#ffffff")
+        row = charts.moran_row(self.result, self.scatter)
+        if row is not None and row.get("statistic") is not None:
+            axes.axline((0.0, 0.0), slope=float(row["statistic"]), color=INK, linestyle="--", linewidth=1.0)
+        axes.axhline(0.0, color=MUTED, linewidth=0.8)
+        axes.axvline(0.0, color=MUTED, linewidth=0.8)
+        names = display_names(self.result)
+        # the two most unusual regions are named; more would cover each other
+        order = sorted(range(len(self.scatter.z)), key=lambda i: -abs(self.scatter.z[i]))[:2]
+        for i in order:
+            label = self.letters.text(names.get(self.scatter.regions[i], self.scatter.regions[i]), 24)
+            axes.annotate(label, (self.scatter.z[i], self.scatter.lag[i]), fontsize=7, xytext=(0, 6),
+                          textcoords="offset points", ha="right" if self.scatter.z[i] > 0 else "left")  # fmt: skip
+        label = measure.label if measure is not None and measure.label else self.scatter.variable
+        axes.set_title(self.letters.text(f"{label}, {self.scatter.period}", 48), loc="left", fontsize=10)
+        axes.set_xlabel("own value (standard deviations)")
+        axes.set_ylabel("neighbours’ mean (standard deviations)")
+
+
+# -- intervals ------------------------------------------------------------------------------------
+
+
+def _effect_lanes(result: StudyResult) -> list[tuple[str, dict[str, Row]]]:
+    model = result.model()
+    variables = list(dict.fromkeys(str(row.get("variable", "")) for row in model.impacts))
+    lanes = [(v, {e: r for e in EFFECTS if (r := effect_row(model, e, v)) is not None}) for v in variables]
+    return [(name, rows) for name, rows in lanes if rows]
+
+
+def _draw_lanes(figure: Any, lanes: Sequence[tuple[str, Mapping[str, Row]]], x_label: str, letters: Lettering) -> None:
+    axes = figure.add_subplot()
+    marks = {"direct": ("o", 0.22), "indirect": ("s", 0.0), "total": ("D", -0.22)}
+    for effect, (marker, offset) in marks.items():
+        shown = [(len(lanes) - 1 - i + offset, rows[effect]) for i, (_, rows) in enumerate(lanes) if effect in rows]
+        for y, row in shown:
+            if row.get("conf_low") is not None and row.get("conf_high") is not None:
+                axes.plot([row["conf_low"], row["conf_high"]], [y, y], color=EFFECTS[effect], linewidth=1.6)
+        fill = ["#ffffff" if contains_zero(row) else EFFECTS[effect] for _, row in shown]
+        axes.scatter([row["estimate"] for _, row in shown], [y for y, _ in shown], c=fill, marker=marker, s=34,
+                     zorder=3, edgecolors=EFFECTS[effect], linewidths=1.4, label=effect)  # fmt: skip
+    axes.axvline(0.0, color=MUTED, linewidth=1.0)
+    axes.set_yticks(range(len(lanes) - 1, -1, -1), [letters.text(name, 32) for name, _ in lanes])
+    axes.set_ylim(-0.6, len(lanes) - 0.4)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(letters.text(x_label, 90))
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+
+
+def _draw_truth(figure: Any, result: StudyResult, letters: Lettering) -> None:
+    axes = figure.add_subplot()
+    rows = list(reversed(result.truth))
+    for y, row in enumerate(rows):
+        half = max((row.conf_high - row.conf_low) / 2, 1e-300)
+        limits = [(row.conf_low - row.estimate) / half, (row.conf_high - row.estimate) / half]
+        axes.plot(limits, [y, y], color=EFFECTS["direct"], linewidth=1.8)
+        axes.plot(
+            [0.0],
+            [y],
+            "o",
+            color=EFFECTS["direct"],
+            markersize=5,
+            label="estimate with 95 % interval" if y == 0 else None,
+        )
+        axes.plot([(row.truth - row.estimate) / half], [y], "|", color=INK, markersize=13, markeredgewidth=2,
+                  label="truth" if y == 0 else None)  # fmt: skip
+    axes.set_yticks(range(len(rows)), [letters.text(row.quantity, 32) for row in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(f"distance from the estimate (half-widths of the 95 % interval: {MINUS}1 to 1)")
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)

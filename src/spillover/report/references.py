@@ -1,0 +1,73 @@
+"""The literature behind the methods, and how to cite them."""
+
+from __future__ import annotations
+
+from spillover.report.words import COVARIANCE_NAMES, EFFECT_NAMES, MODEL_NAMES, describe_weights
+from spillover.study.result import StudyResult
+
+_ALWAYS = (
+    "Elhorst, J. P. (2014). Spatial Econometrics: From Cross-Sectional Data to Spatial Panels. Springer.",
+    "LeSage, J. & Pace, R. K. (2009). Introduction to Spatial Econometrics. CRC Press.",
+)
+_LEE_YU = (
+    "Lee, L.-F. & Yu, J. (2010). Estimation of spatial autoregressive panel data models with fixed effects. "
+    "Journal of Econometrics 154: 165–185."
+)
+_LM_PANEL = (
+    "Anselin, L., Le Gallo, J. & Jayet, H. (2008). Spatial panel econometrics. In: Mátyás, L. & Sevestre, P. (eds), "
+    "The Econometrics of Panel Data, 3rd edition. Springer."
+)
+_SLX = "Halleck Vega, S. & Elhorst, J. P. (2015). The SLX model. Journal of Regional Science 55: 339–363."
+_MORAN = "Moran, P. A. P. (1950). Notes on continuous stochastic phenomena. Biometrika 37: 17–23."
+_CLIFF_ORD = "Cliff, A. D. & Ord, J. K. (1981). Spatial Processes: Models and Applications. Pion."
+
+
+def references(result: StudyResult) -> tuple[str, ...]:
+    """The works that the methods of this study rest on, in alphabetical order."""
+    works = list(_ALWAYS)
+    if any(model.correction == "lee-yu" for model in result.models):
+        works.append(_LEE_YU)
+    if any("lm" in str(row.get("test", "")).lower() for model in result.models for row in model.tests):
+        works.append(_LM_PANEL)
+    if any(model.model in ("slx", "sdm") for model in result.models):
+        works.append(_SLX)
+    if result.diagnostics.moran:
+        works += [_MORAN, _CLIFF_ORD]
+    return tuple(sorted(works))
+
+
+def methods_text(result: StudyResult) -> tuple[str, ...]:
+    """A methods paragraph that a paper can take over, one sentence each."""
+    model = result.model()
+    lagged = "" if model.model == "ols" else f" with W: {describe_weights(result, model.weights)}"
+    estimator = {
+        "ols": "least squares",
+        "slx": "least squares",
+        "sar": "quasi-maximum likelihood with the exact log-determinant",
+        "sdm": "quasi-maximum likelihood with the exact log-determinant",
+    }.get(model.model, "the estimator named in the table")
+    sentences = [
+        f"The {MODEL_NAMES.get(model.model, model.model)}, {model.formula}, with "
+        f"{EFFECT_NAMES.get(model.effects, model.effects)}, was estimated by {estimator}{lagged}.",
+    ]
+    if model.correction == "lee-yu":
+        sentences.append("Fixed effects were removed with the orthonormal transformation of Lee and Yu (2010).")
+    covariance = COVARIANCE_NAMES.get(model.covariance, model.covariance)
+    sentences.append(
+        f"Inference uses {covariance}; direct, indirect and total effects follow LeSage and Pace (2009), with standard "
+        "errors by the delta method; intervals are at the 95 % level."
+    )
+    if result.index is not None:
+        sentences.append(
+            "The innovation-capability index uses goalposts and entropy weights pooled over all regions and periods."
+        )
+    return tuple(sentences)
+
+
+def citation(result: StudyResult) -> str:
+    """How to cite the software with which the numbers were made."""
+    year = result.provenance.created[:4]
+    return (
+        f"spillover {result.provenance.version} ({year}): spatial spillovers of high-tech agglomeration on regional "
+        "innovation. Python package."
+    )

@@ -1,0 +1,149 @@
+"""Tidy tables of a study: one list of rows per file in `tables/`, and their text as CSV that is safe to open."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from spillover.report.words import display_names
+from spillover.study.result import StudyResult
+
+Rows = list[dict[str, Any]]
+
+# A spreadsheet takes a cell that begins with one of these for a formula; East Asian locales read the wide forms so.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+ABOUT = {
+    "panel": "The variables that were read: unit, missing cells, range, share of variance within regions.",
+    "weights": "Each spatial weights matrix: kind, links, neighbours, standardisation, admissible interval of rho.",
+    "measures": "Agglomeration and innovation, region by period.",
+    "index_weights": "Indicators of the innovation-capability index with their weights and goalposts.",
+    "index_dimensions": "Scores of the dimensions of the index, region by period.",
+    "moran": "Moran’s I by variable, period and transform.",
+    "moran_scatter": "Standardised values and their spatial lags.",
+    "coefficients": "Coefficients of every model.",
+    "effects": "Direct, indirect and total effects of every model.",
+    "effects_information": "Effects with information-matrix errors, where these differ by more than a third.",
+    "statistics": "Fit statistics of every model.",
+    "tests": "Specification tests of every model.",
+    "regional_effects": "Effects received and emitted by each region, main model.",
+    "links": "The strongest links from sender to receiver, main model.",
+    "truth": "Known truth beside the estimates.",
+}
+
+
+def study_tables(result: StudyResult) -> dict[str, Rows]:
+    """Name → rows, in the order of the steps; steps that found nothing have no table."""
+    tables = {
+        "panel": [dict(row) for row in result.panel.variables],
+        "weights": _weights(result),
+        "measures": _measures(result),
+        "index_weights": [] if result.index is None else [dict(row) for row in result.index.weights],
+        "index_dimensions": _dimensions(result),
+        "moran": [dict(row) for row in result.diagnostics.moran],
+        "moran_scatter": _scatters(result),
+        "coefficients": [{"model": m.name, **row} for m in result.models for row in m.coefficients],
+        "effects": [{"model": m.name, **row} for m in result.models for row in m.impacts],
+        "effects_information": [{"model": m.name, **row} for m in result.models for row in m.information_errors],
+        "statistics": [{"model": m.name, "statistic": key, "value": value}
+                       for m in result.models for key, value in m.statistics.items()],
+        "tests": [{"model": m.name, **row} for m in result.models for row in m.tests],
+        "regional_effects": _regional(result),
+        "links": _links(result),
+        "truth": [row.model_dump() for row in result.truth],
+    }  # fmt: skip
+    return {name: rows for name, rows in tables.items() if rows}
+
+
+def _weights(result: StudyResult) -> Rows:
+    return [
+        {"name": w.name, **w.facts, "rho_min": w.bounds[0], "rho_max": w.bounds[1]} for w in result.weights
+    ]  # fmt: skip
+
+
+def _measures(result: StudyResult) -> Rows:
+    cells = _cells(result, {measure.name: measure.values for measure in result.measures})
+    about = {measure.name: measure for measure in result.measures}
+    return [{**row, "unit": about[row["variable"]].unit, "role": about[row["variable"]].role} for row in cells]
+
+
+def _dimensions(result: StudyResult) -> Rows:
+    return [] if result.index is None else _cells(result, result.index.dimensions)
+
+
+def _cells(result: StudyResult, columns: Mapping[str, Sequence[Sequence[float | None]]]) -> Rows:
+    """Long rows of (n, t) columns."""
+    return [
+        {"region": region, "name": name, "period": period, "variable": variable, "value": values[i][j]}
+        for variable, values in columns.items()
+        for i, (region, name) in enumerate(zip(result.panel.regions, result.panel.names, strict=True))
+        for j, period in enumerate(result.panel.periods)
+    ]
+
+
+def _scatters(result: StudyResult) -> Rows:
+    names = display_names(result)
+    return [
+        {"variable": s.variable, "period": s.period, "region": region, "name": names.get(region, region),
+         "z": z, "lag": lag}
+        for s in result.diagnostics.scatters
+        for region, z, lag in zip(s.regions, s.z, s.lag, strict=True)
+    ]  # fmt: skip
+
+
+def _regional(result: StudyResult) -> Rows:
+    r = result.regional
+    if r is None:
+        return []
+    columns = zip(result.panel.regions, result.panel.names, r.own, r.received, r.received_se, r.emitted, r.emitted_se,
+                  strict=True)  # fmt: skip
+    keys = ("region", "name", "own", "received", "received_se", "emitted", "emitted_se")
+    return [{"variable": r.variable, **dict(zip(keys, row, strict=True))} for row in columns]
+
+
+def _links(result: StudyResult) -> Rows:
+    names = display_names(result)
+    if result.regional is None:
+        return []
+    return [
+        {**row, "sender_name": names.get(str(row["sender"]), str(row["sender"])),
+         "receiver_name": names.get(str(row["receiver"]), str(row["receiver"]))}
+        for row in result.regional.links
+    ]  # fmt: skip
+
+
+# -- CSV ------------------------------------------------------------------------------------------
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """All keys of some rows, in order of first appearance."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV text with a byte order mark, so that spreadsheets read it as UTF-8.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe in front; numbers never do. Missing is empty.
+
+    >>> csv_text([{"region": "=1+1", "value": -2.5}]).lstrip("\\ufeff").splitlines()
+    ['region,value', "'=1+1,-2.5"]
+    """
+    names = columns_of(rows)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\r\n")
+    writer.writerow([_cell(name) for name in names])
+    writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
+    return "\ufeff" + stream.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    text = "; ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
