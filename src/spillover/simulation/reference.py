@@ -40,7 +40,7 @@ DEMO_STUDY = RecommendedStudy()
 
 
 def demo_config() -> SystemConfig:
-    """The demo's reference system: 300 regions, 10 years, 60 of the regions clusters, one kernel for all channels.
+    """The demo's reference system: 300 regions, 15 years, 60 of the regions clusters, one kernel for all channels.
 
     The number of clusters matters for inference: errors are clustered by region, and with the few clusters of the
     default system (4 of 100 regions) a handful of regions carry most of the variation in HTI, so that 95 % intervals
@@ -48,7 +48,7 @@ def demo_config() -> SystemConfig:
     """
     return SystemConfig(
         n_regions=300,
-        n_periods=10,
+        n_periods=15,
         n_clusters=60,
         periphery=(0.1, 0.6),
         informal_decay_ratio=1.0,
