@@ -91,7 +91,7 @@ def to_ids(raw: RawTable, column: str, role: str, *, fractions: bool = False) ->
 
 def _changed_ids(cells: NDArray[Any], ids: list[str], column: str) -> list[str]:
     written = {cell for cell in cells.tolist() if isinstance(cell, str)}
-    composed = sorted({text.strip() for text in written if unicodedata.normalize("NFC", text) != text})
+    composed = sorted({str(to_text(text)) for text in written if unicodedata.normalize("NFC", text) != text})
     padded = sorted({text for text in written if text.strip() != text})
     notes = []
     if composed:

@@ -417,13 +417,14 @@ def to_geojson(panel: Panel, tolerance: float | None = None) -> dict[str, Any]:
         raise OptionError("a tolerance is zero or more", got=str(tolerance), expected="degrees, or units of the map")
     shapes = (frame.geometry.to_crs("EPSG:4326") if _on_earth(frame) else frame.geometry).to_numpy()
     span = _span(shapes)
+    digits = max(0, int(np.ceil(-np.log10(span / 50_000.0)))) if span > 0 else 4  # finer than any screen shows
+    if tolerance:
+        digits = max(digits, int(np.ceil(-np.log10(tolerance))))
+    shapes = _on_grid(shapes, digits)
     if tolerance is None:
         shapes = _simplify_to_size(shapes, span)
     elif tolerance > 0:
         shapes = _simplify(shapes, tolerance)
-    digits = max(0, int(np.ceil(-np.log10(span / 50_000.0)))) if span > 0 else 4  # finer than a pixel of a large screen
-    if tolerance:
-        digits = max(digits, int(np.ceil(-np.log10(tolerance))))
     features = [
         {"type": "Feature", "id": region, "properties": {"name": name}, "geometry": _rounded(shape, digits)}
         for region, name, shape in zip(panel.regions, panel.names, shapes, strict=True)
@@ -442,29 +443,48 @@ def _span(shapes: Any) -> float:
     return float(max(east - west, north - south))
 
 
+def _on_grid(shapes: Any, digits: int) -> Any:
+    """Coordinates rounded, so that borders drawn twice with different noise become one; tiny shapes stay."""
+    import shapely
+
+    grid = shapely.set_precision(shapes, 10.0**-digits, mode="pointwise")
+    whole = shapely.is_valid(grid) & ~shapely.is_empty(grid)
+    return np.where(whole, grid, shapes)
+
+
 def _simplify_to_size(shapes: Any, span: float) -> Any:
-    """The least simplification, in steps of two, that keeps to the budget of vertices."""
+    """The least simplification, in steps of two, that keeps to the budget of vertices.
+
+    Where neighbours do not quite touch, simplifying them together cannot drop the vertices in between;
+    a map that stays too large that way is simplified shape by shape, with hairline gaps.
+    """
     import shapely
 
     budget = max(_LEAST_BUDGET, _VERTICES_PER_REGION * len(shapes))
-    result, tolerance = shapes, span / 20_000.0
-    while shapely.get_num_coordinates(result).sum() > budget and tolerance < span / 50.0:
-        result = _simplify(shapes, tolerance)
-        tolerance *= 2.0
+    if shapely.get_num_coordinates(shapes).sum() <= budget:
+        return shapes
+    result = shapes
+    for together in (True, False):
+        tolerance = span / 20_000.0
+        while tolerance < span / 100.0:
+            result = _simplify(shapes, tolerance, together=together)
+            if shapely.get_num_coordinates(result).sum() <= budget:
+                return result
+            tolerance *= 2.0
     return result
 
 
-def _simplify(shapes: Any, tolerance: float) -> Any:
-    """Simplified with shared borders where the polygons allow it; a shape that would vanish stays as it was."""
+def _simplify(shapes: Any, tolerance: float, *, together: bool = True) -> Any:
+    """Simplified, with shared borders where `together`; a shape that would vanish stays as it was."""
     import shapely
 
-    polygonal = np.isin(shapely.get_type_id(shapes), (3, 6)).all()
-    if polygonal and hasattr(shapely, "coverage_simplify"):
+    simple = None
+    if together and np.isin(shapely.get_type_id(shapes), (3, 6)).all():  # polygons and multipolygons
         try:
             simple = shapely.coverage_simplify(shapes, tolerance)
         except shapely.errors.GEOSException:
-            simple = shapely.simplify(shapes, tolerance)
-    else:
+            simple = None
+    if simple is None:
         simple = shapely.simplify(shapes, tolerance)
     simple = np.array([_without_specks(each, tolerance) for each in simple], dtype=object)
     gone = shapely.is_empty(simple) | shapely.is_missing(simple)
