@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover.errors import UnknownColumnError, WeightsError, did_you_mean, show_labels
-from spillover.typing import FloatArray
+from spillover.typing import BoolArray, FloatArray
 from spillover.weights.grid import Grid
 from spillover.weights.labels import positions_of
 from spillover.weights.weights import SpatialWeights
@@ -108,8 +108,8 @@ def _numbers(focal: Sequence[str], neighbor: Sequence[str], cells: Sequence[str]
 
 
 def _check_links(focal: Sequence[str], neighbor: Sequence[str], values: FloatArray) -> None:
-    def told(which: np.ndarray) -> Iterator[str]:
-        return (f"{focal[k]} ← {neighbor[k]}: {values[k]:g}" for k in np.flatnonzero(which))
+    def told(which: BoolArray) -> Iterator[str]:
+        return (f"{focal[k]} ← {neighbor[k]}: {values[k]:g}" for k in np.flatnonzero(which).tolist())
 
     infinite = ~np.isfinite(values)
     if infinite.any():

@@ -105,8 +105,8 @@ def frame_grid(frame: Any) -> Grid:
     import pandas as pd
 
     if not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None):
-        names = [frame.index.name if frame.index.name is not None else ""]
-        index = frame.index.to_frame(index=False, name=names if frame.index.nlevels == 1 else None)
+        index = frame.index.to_frame(index=False)
+        index.columns = ["" if name is None else name for name in frame.index.names]
         frame = pd.concat([index, frame.reset_index(drop=True)], axis=1)
     rows = frame.astype(object).to_numpy().tolist()
     return [[_as_cell(name) for name in frame.columns], *([_as_cell(cell) for cell in row] for row in rows)]
@@ -161,10 +161,12 @@ def _rectangle(rows: Grid, file: Path) -> Grid:
     grid = [row for _, row in numbered]
     if len(grid) > 1 and len(grid[0]) > 1 and all(len(row) == len(grid[0]) + 1 for row in grid[1:]):
         grid[0] = ["", *grid[0]]
-    width = len(grid[-1]) if len(grid[0]) == 1 else len(grid[0])
-    skip = 1 if len(grid[0]) == 1 else 0  # a first line with the number of regions only
+    first_alone = len(grid[0]) == 1  # a first line with the number of regions only
+    width = len(grid[-1]) if first_alone else len(grid[0])
     ragged = [
-        f"line {number} has {len(row)}" for number, row in numbered[skip:] if len(row) != width and row is not grid[0]
+        f"line {number} has {len(row)}"
+        for (number, _), row in zip(numbered[first_alone:], grid[first_alone:], strict=True)
+        if len(row) != width
     ]
     if ragged:
         raise FileError(

@@ -170,13 +170,10 @@ def to_graph(weights: SpatialWeights) -> Graph:
 
     table = to_edges(weights)
     place = {region: i for i, region in enumerate(weights.regions)}
-    table = table.iloc[np.lexsort((table["neighbor"].map(place), table["focal"].map(place)))]
-    series = pd.Series(
-        table["weight"].to_numpy(),
-        index=pd.MultiIndex.from_arrays([table["focal"], table["neighbor"]], names=["focal", "neighbor"]),
-        name="weight",
-    )
-    return Graph(series, is_sorted=True)
+    table = table.iloc[np.argsort(table["focal"].map(place).to_numpy(), kind="stable")]
+    index = pd.MultiIndex.from_arrays([table["focal"], table["neighbor"]], names=["focal", "neighbor"])
+    # Left to sort by itself: told that it is sorted, a Graph would keep other positions in .sparse than in its ids.
+    return Graph(pd.Series(table["weight"].to_numpy(), index=index, name="weight"))
 
 
 def to_file(weights: SpatialWeights, path: str | os.PathLike[str]) -> Path:
@@ -275,7 +272,11 @@ def _from_array(obj: Any, regions: tuple[str, ...] | None) -> SpatialWeights:
 def _from_libpysal(obj: Any, regions: tuple[str, ...] | None) -> SpatialWeights:
     name = type(obj).__name__
     if hasattr(obj, "adjacency"):
-        known, matrix = list(obj.unique_ids), sp.csr_matrix(obj.sparse)
+        # By labels: the positions of .sparse are not those of the ids in every Graph.
+        known, links = list(obj.unique_ids), obj.adjacency
+        place = {region: i for i, region in enumerate(known)}
+        rows, columns = ([place[each] for each in links.index.get_level_values(side)] for side in ("focal", "neighbor"))
+        matrix = sp.csr_matrix((links.to_numpy(dtype=float), (rows, columns)), shape=(len(known), len(known)))
     elif hasattr(obj, "id_order") and hasattr(obj, "sparse"):
         known, matrix = list(obj.id_order), sp.csr_matrix(obj.sparse)
     else:

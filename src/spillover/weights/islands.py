@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import IslandError, check_option, show_labels
+from spillover.errors import IslandError, WeightsError, check_option, show_labels
 from spillover.typing import FloatArray, IntArray, IslandPolicy
 from spillover.weights.points import Points
 from spillover.weights.weights import SpatialWeights
@@ -122,6 +122,14 @@ def join_both_ways(weights: SpatialWeights, i: IntArray, j: IntArray, values: Fl
     if values is None:
         median = float(np.median(weights.matrix.data)) if weights.matrix.nnz else 1.0
         values = np.full(len(i), median)
+    vanished = ~((values > 0.0) & np.isfinite(values))
+    if vanished.any():
+        far = (f"{weights.regions[a]} with {weights.regions[b]}" for a, b in zip(i[vanished], j[vanished], strict=True))
+        raise WeightsError(
+            "links whose weight is too small or too large for the computer to hold",
+            got=f"{weights.kind}: {show_labels(far)}",
+            fix="choose a smaller power or decay, or link these regions with another policy",
+        )
     rows, columns = np.r_[i, j], np.r_[j, i]
     _, first = np.unique(rows * weights.n + columns, return_index=True)
     rows, columns, both = rows[first], columns[first], np.r_[values, values][first]

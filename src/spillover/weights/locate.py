@@ -38,7 +38,8 @@ def locate(
     coordinates : names of the two columns, east first ("lon", "lat").
     regions : name of the id column, or the n ids of an array.
     lonlat : whether coordinates are degrees (else plane km). Needed for arrays and for columns whose names do not
-        say it; maps say it by their coordinate reference system. Without one, plane coordinates are taken as km.
+        say it; maps say it by their coordinate reference system, and a projected map is measured on the globe like
+        any other. Coordinates of a map without a reference system are taken as plane km, which is noted.
 
     Raises
     ------
@@ -127,34 +128,30 @@ def _locate_panel(panel: Panel, coordinates: Sequence[str] | None, lonlat: bool 
             fix='read it with read_panel(…, geometry="regions.geojson"), or name two variables with '
             'coordinates=("lon", "lat")',
         )
-    from spillover.panel.geometry import centroids
-
-    table, degrees = centroids(panel)
-    return _from_map(panel.regions, np.asarray(table, dtype=float), bool(degrees), panel.geometry.crs, lonlat)
+    return _centroids(panel, lonlat)
 
 
 def _locate_map(frame: Any, ids: tuple[str, ...], lonlat: bool | None) -> Points:
+    """Centroids of a GeoDataFrame, in its own order; computed as those of a panel."""
+    labels = np.array(ids, dtype=object)
+    missing = (frame.geometry.isna() | frame.geometry.is_empty).to_numpy()
+    if missing.any():
+        raise WeightsError("some regions have no shape on the map", got=show_labels(labels[missing]))
+    order = np.argsort(labels, kind="stable")
+    shapes = frame[[frame.geometry.name]].set_axis(list(ids), axis=0).iloc[order]
+    panel = Panel(regions=tuple(shapes.index), periods=(0,), variables={}, geometry=shapes, is_panel=False)
+    points = _centroids(panel, lonlat)
+    return replace(points, regions=ids, coordinates=points.coordinates[np.argsort(order)])
+
+
+def _centroids(panel: Panel, lonlat: bool | None) -> Points:
     from spillover.panel.geometry import centroids
 
-    order = np.argsort(np.array(ids, dtype=object), kind="stable")
-    shapes = frame.set_axis(list(ids), axis=0).iloc[order]
-    panel = Panel(regions=tuple(shapes.index), periods=(0,), variables={}, geometry=shapes, is_panel=False)
     table, degrees = centroids(panel)
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return _from_map(ids, np.asarray(table, dtype=float)[back], bool(degrees), frame.crs, lonlat)
-
-
-def _from_map(regions: tuple[str, ...], table: FloatArray, degrees: bool, crs: Any, lonlat: bool | None) -> Points:
-    if crs is None:
-        if lonlat:
-            return Points(regions, table, True, ("the map has no coordinate reference system; taken as degrees",))
-        note = "the map has no coordinate reference system; its coordinates are taken as plane km"
-        return Points(regions, table, False, (note,))
-    if degrees:
-        return Points(regions, table, True)
-    metres = float(crs.axis_info[0].unit_conversion_factor)
-    return Points(regions, table * (metres / 1000.0), False)
+    if panel.geometry.crs is not None or lonlat:
+        return Points(panel.regions, table, degrees or bool(lonlat))
+    note = "the map has no coordinate reference system; its coordinates are taken as plane km"
+    return Points(panel.regions, table, False, (note,))
 
 
 def _locate_array(table: FloatArray, regions: str | Sequence[Any] | None, lonlat: bool | None) -> Points:

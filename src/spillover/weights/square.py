@@ -36,7 +36,6 @@ def weights_from_square(grid: Grid, order: Sequence[str] | None, kind: str, wher
     """
     table = cut(grid, where)
     if table.rows is not None and table.columns is not None:
-        check_same_ids(table.rows, table.columns, f"the rows of {where}", f"the columns of {where}")
         position = {region: j for j, region in enumerate(table.columns)}
         across = [position[region] for region in table.rows]
         ids = table.rows
@@ -60,33 +59,33 @@ def cut(grid: Grid, where: str) -> Square:
     A table whose corner is a number is bare: a symmetric bare table has the same first row and column, too.
     """
     height, width = len(grid), len(grid[0])
-    if width > 1 and len(grid[-1]) == width and height == width and not is_number(grid[0][0]):
-        inner = [row[1:] for row in grid[1:]]
-        columns = as_region_ids(grid[0][1:], f"the header of {where}")
-        return Square(inner, as_region_ids((row[0] for row in grid[1:]), f"the first column of {where}"), columns)
-    if len(grid[0]) == 1 and height > 1 and len(grid[1]) == height:
+    if width == 1 and height > 1 and len(grid[1]) == height:
         # Stata's spmatrix export: the number of regions, then an id and its row of weights on every line.
-        rows = as_region_ids((row[0] for row in grid[1:]), f"the first column of {where}")
-        return Square([row[1:] for row in grid[1:]], rows, rows)
-    if height == width and is_number(grid[0][0]):
+        ids = _first_column(grid[1:], where)
+        return Square([row[1:] for row in grid[1:]], ids, ids)
+    numeric_corner = is_number(grid[0][0])
+    if height == width and numeric_corner:
         return Square(grid, None, None)
-    if height == width + 1:
-        return Square(grid[1:], None, as_region_ids(grid[0], f"the header of {where}"))
-    if width == height + 1:
-        rows = as_region_ids((row[0] for row in grid), f"the first column of {where}")
-        return Square([row[1:] for row in grid], rows, None)
-    if not is_number(grid[0][0]) and height > 1 and width > 1:
-        # Ids on both sides, but not the same number of them: say which.
-        rows = as_region_ids((row[0] for row in grid[1:]), f"the first column of {where}")
-        columns = as_region_ids(grid[0][1:], f"the header of {where}")
-        if set(rows) & set(columns):
+    if not numeric_corner and height > 1 and width > 1:
+        overlap = {row[0] for row in grid[1:]} & set(grid[0][1:])
+        if height == width or overlap:
+            rows, columns = _first_column(grid[1:], where), as_region_ids(grid[0][1:], f"the header of {where}")
             check_same_ids(rows, columns, f"the rows of {where}", f"the columns of {where}")
+            return Square([row[1:] for row in grid[1:]], rows, columns)
+    if height == width + 1 and is_number(grid[1][0]):
+        return Square(grid[1:], None, as_region_ids(grid[0], f"the header of {where}"))
+    if width == height + 1 and is_number(grid[0][1]):
+        return Square([row[1:] for row in grid], _first_column(grid, where), None)
     raise WeightsError(
         f"{where} is neither an edge list nor a square table of weights",
         got=f"{height} rows of {width} cells; the first row: {show_labels(grid[0])}",
         expected="columns focal, neighbor, weight; or a square table with the ids in its first row and column",
         fix='name the columns of an edge list with focal="…", neighbor="…", weight="…"',
     )
+
+
+def _first_column(rows: Grid, where: str) -> tuple[str, ...]:
+    return as_region_ids((row[0] for row in rows), f"the first column of {where}")
 
 
 def _ordered(table: Square, order: Sequence[str] | None, where: str) -> tuple[str, ...]:
