@@ -256,6 +256,23 @@ def test_geojson_is_small_and_borders_stay_shared():
     assert shapely.union_all(frame.geometry.to_numpy()).symmetric_difference(shapely.union_all(shapes)).area < 0.5
 
 
+def test_simplified_neighbours_leave_no_gap_at_a_corner_of_three():
+    # A wavy border with 01 on its left and 02, 03 on its right, which meet on a crest of the wave: simplified
+    # one by one, 01 would lose the corner that 02 and 03 keep.
+    y = np.linspace(0, 2, 401)
+    border = np.column_stack([1 + 0.01 * np.sin(2.5 * np.pi * y), y])
+    left = shapely.Polygon([(0, 2), (0, 0), *border])
+    lower = shapely.Polygon([*border[:201], (2, 1), (2, 0)])
+    upper = shapely.Polygon([*border[200:], (2, 2), (2, 1)])
+    frame = gpd.GeoDataFrame({"code": ["01", "02", "03"]}, geometry=[left, lower, upper], crs="EPSG:4326")
+    collection = to_geojson(read(frame, ids=("01", "02", "03")), tolerance=0.05)
+    shapes = [shapely.geometry.shape(feature["geometry"]) for feature in collection["features"]]
+    assert shapely.get_num_coordinates(shapes).sum() < 40  # of 804
+    # together they still fill the 2 × 2 square, once: 1e-9 is the rounding of sums
+    assert shapely.union_all(shapes).area == pytest.approx(4, abs=1e-9)
+    assert sum(shape.area for shape in shapes) == pytest.approx(4, abs=1e-9)
+
+
 def test_geojson_keeps_small_regions_names_and_ring_directions():
     tiny = shapely.box(0.5, 0.5, 0.5004, 0.5004)
     frame = gpd.GeoDataFrame({"code": ["01", "02"]}, geometry=[tiny, shapely.box(1, 0, 40, 30)], crs="EPSG:4326")
