@@ -235,6 +235,8 @@ def test_edge_reading_recovers_an_exact_exponential_in_any_unit(decay, scale, un
         (BANDS, [50, np.nan, 15, 5], [80, 50, 30, 15], "finite"),
         ([(0, 50), (60, 100), (100, 200)], [50, 30, 15], [80, 50, 30], "adjacent"),
         (BANDS[:2], [50, 30], [80, 50], "at least three"),
+        ([(0, 50), (50,)], [50, 30], [80, 50], "one .nearest, farthest. pair"),
+        (BANDS, ["many", 30, 15, 5], [80, 50, 30, 15], "expected: numbers"),
         (BANDS, [50, 30, 15, 5], [80, 55, 30, 15], "read as values at the band edges"),
     ],
 )

@@ -68,3 +68,5 @@ def test_all_problems_of_a_dose_table_are_reported():
     assert "do not tile" in str(caught.value)
     with pytest.raises(OptionError, match="two dose bands"):
         fit_dose_table([(0, 50)], [100], [150])
+    with pytest.raises(OptionError, match="two dose bands"):
+        fit_dose_table([(0, 50), (50,)], [100, 150], [150, 200])

@@ -90,6 +90,16 @@ def test_area_placement_is_farther_out():
     assert by_area.mean() == pytest.approx(100 / 3, abs=0.8)
 
 
+def test_cells_that_cannot_be_drawn():
+    rng = np.random.default_rng(1)
+    with pytest.raises(OptionError, match="at least one"):
+        draw_distance_experiment((0, 50), 0, rng)
+    with pytest.raises(OptionError, match="lower to its upper"):
+        draw_dose_experiment("talent", (50, 0), 5, rng)
+    with pytest.raises(OptionError, match="channel"):
+        draw_dose_experiment("gossip", (0, 50), 5, rng)  # type: ignore[arg-type]
+
+
 def test_derived_profile():
     # 60 + (154.8 + 78.4) e^(−.00892 d) + 100 e^(−.01338 d)
     assert np.rint(expected_patents_at([25, 75, 150, 250])).tolist() == [318, 216, 135, 89]

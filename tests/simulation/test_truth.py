@@ -155,7 +155,7 @@ def test_truth_against_differences_of_simulated_means():
 
 
 def test_mean_field_recursion_describes_feedback():
-    """Mean of 1,200 simulated paths against the recursion; its own error is of order 1/N."""
+    """Mean of 600 simulated paths against the recursion; its own error is of order 1/N."""
     config = SystemConfig(n_regions=60, n_periods=5, feedback=0.4)
     streams = spawn_streams(2)
     system = build_system(config, streams)

@@ -56,7 +56,7 @@ def draw_distance_experiment(
     placement : receivers are uniform over "distance", or over the "area" of the ring.
     """
     check_option("placement", placement, ("distance", "area"))
-    _check_receivers(receivers)
+    _check_cell(band, receivers)
     config = config or SystemConfig()
     near, far = band
     share = rng.uniform(size=receivers)
@@ -81,7 +81,7 @@ def draw_dose_experiment(
 ) -> DoseDraws:
     """Protocol T1 for one row: the channel's dose is set within `band`, the other two stay at their reference."""
     check_option("channel", channel, tuple(REFERENCE_DOSES))
-    _check_receivers(receivers)
+    _check_cell(band, receivers)
     config = config or SystemConfig()
     dose = rng.uniform(*band, size=receivers)
     doses: dict[str, FloatArray | float] = {**REFERENCE_DOSES, channel: dose}
@@ -115,6 +115,8 @@ def expected_patents_at(distances: Sequence[float], config: SystemConfig | None 
     )
 
 
-def _check_receivers(receivers: int) -> None:
+def _check_cell(band: tuple[float, float], receivers: int) -> None:
     if receivers < 1:
         raise OptionError("an experiment needs at least one receiving region", got=str(receivers))
+    if not 0 <= band[0] < band[1] < np.inf:
+        raise OptionError("a band runs from its lower to its upper end, not below 0", got=f"{band[0]:g}–{band[1]:g}")

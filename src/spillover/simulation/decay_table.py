@@ -203,8 +203,15 @@ class DecayTable:
 def read_table(bands: Sequence[tuple[float, float]], low: Sequence[float], high: Sequence[float]) -> DecayTable:
     """Check a table and turn it into arrays; every problem is reported at once."""
     problems = []
-    pairs = np.asarray(bands, dtype=float)
-    lows, highs = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    try:
+        pairs = np.asarray(bands, dtype=float)
+        lows, highs = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    except (TypeError, ValueError):
+        raise OptionError(
+            "this is not a table of ranges by distance band",
+            got=f"bands {bands!r}, low {low!r}, high {high!r}",
+            expected="numbers: one (nearest, farthest) pair, one low and one high value per band",
+        ) from None
     if pairs.ndim != 2 or pairs.shape[1] != 2 or len(pairs) < 3:
         problems.append(f"bands of shape {pairs.shape}: at least three (nearest, farthest) pairs are needed")
     elif not np.isfinite(pairs).all() or (pairs < 0).any() or (pairs[:, 0] >= pairs[:, 1]).any():

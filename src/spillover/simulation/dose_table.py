@@ -161,8 +161,12 @@ def reference_doses(fits: Sequence[DoseFit], dose_tops: Sequence[float], base: f
 
 def _check(doses: Sequence[tuple[float, float]], low: Sequence[float], high: Sequence[float]) -> None:
     problems = []
-    if len(doses) != 2 or len(low) != 2 or len(high) != 2:
-        problems.append("two dose bands with one range each are needed")
+    try:
+        shapes = [np.asarray(part, dtype=float).shape for part in (doses, low, high)]
+    except (TypeError, ValueError):
+        shapes = []
+    if shapes != [(2, 2), (2,), (2,)]:
+        problems.append("two dose bands (pairs of numbers) with one range each are needed")
     else:
         numbers = np.array([*doses[0], *doses[1], *low, *high], dtype=float)
         if not np.isfinite(numbers).all() or (numbers < 0).any():

@@ -120,8 +120,8 @@ class Truth:
             "spillover": self.spillover,
             "total": self.total,
             "half_distance_km": self.half_distance_km,
-            "channels": [vars(channel) | {} for channel in self.channels],
-            "bands": [vars(band) | {} for band in self.bands],
+            "channels": [dict(vars(channel)) for channel in self.channels],
+            "bands": [dict(vars(band)) for band in self.bands],
             "received": dict(zip(self.regions, self.received.tolist(), strict=True)),
             "emitted": dict(zip(self.regions, self.emitted.tolist(), strict=True)),
         }
