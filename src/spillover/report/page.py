@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,10 +67,19 @@ def embed_json(value: Any) -> str:
     >>> embed_json({"name": "</script>"})
     '{"name":"\\\\u003c/script\\\\u003e"}'
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _finite(value: Any) -> Any:
+    """`value` with null for numbers that are not finite: JSON has no others, and a chart leaves a gap."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _source(name: str) -> str:
@@ -205,23 +215,30 @@ def _moran_table(result: StudyResult) -> list[dict[str, Any]]:
     ]
 
 
-def _ranking(result: StudyResult) -> list[dict[str, Any]]:
-    """The regions with the largest effects on others, in absolute value."""
+def _ranking(result: StudyResult) -> list[dict[str, str]]:
+    """The regions with the largest effects on others, in absolute value; each column with its own decimals."""
     regional = result.regional
     if regional is None:
         return []
     order = sorted(range(len(regional.emitted)), key=lambda i: -abs(regional.emitted[i]))[:_TOP]
-    return [
-        {"name": result.panel.names[i], "emitted": regional.emitted[i], "emitted_se": regional.emitted_se[i],
-         "received": regional.received[i], "received_se": regional.received_se[i], "own": regional.own[i]}
-        for i in order
-    ]  # fmt: skip
+    columns: dict[str, list[str]] = {"name": [result.panel.names[i] for i in order]}
+    for key, values in (("emitted", regional.emitted), ("received", regional.received), ("own", regional.own)):
+        places = numbers.decimals_for(*(values[i] for i in order))
+        columns[key] = [numbers.fixed(values[i], places) for i in order]
+        errors = {"emitted": regional.emitted_se, "received": regional.received_se}.get(key)
+        if errors is not None:
+            columns[f"{key}_se"] = [numbers.fixed(errors[i], places) for i in order]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _links(result: StudyResult) -> list[dict[str, Any]]:
+def _links(result: StudyResult) -> list[dict[str, str]]:
     names = words.display_names(result)
     strongest = sorted(maps.strongest_links(result), key=lambda link: -abs(link[2]))[:_TOP]
-    return [{"sender": names.get(s, s), "receiver": names.get(r, r), "effect": effect} for s, r, effect in strongest]
+    places = numbers.decimals_for(*(effect for _, _, effect in strongest))
+    return [
+        {"sender": names.get(s, s), "receiver": names.get(r, r), "effect": numbers.fixed(effect, places)}
+        for s, r, effect in strongest
+    ]
 
 
 def _extremes(result: StudyResult) -> list[dict[str, Any]]:

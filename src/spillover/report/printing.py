@@ -107,7 +107,7 @@ def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
         "axes.formatter.use_mathtext": False,
         "svg.fonttype": "path",  # the file looks the same where the fonts are missing
         "svg.hashsalt": "spillover",  # the same study gives the same file
-        "pdf.fonttype": 42,
+        "pdf.fonttype": 3,  # the kind that takes the outlines of every font, OpenType collections too
     }
     with matplotlib.rc_context(style):
         for name, size, draw in _plan(result, letters):
@@ -214,7 +214,7 @@ def _draw_moran(figure: Any, result: StudyResult, letters: Lettering) -> None:
     roles = {measure.name: measure.role for measure in result.measures}
     place = {str(period): i for i, period in enumerate(result.panel.periods)}
     for rows in charts.group_rows(result.diagnostics.moran, ("variable", "transform")).values():
-        rows = [row for row in rows if row.get("statistic") is not None]
+        rows = [row for row in rows if row.get("statistic") is not None and str(row["period"]) in place]
         if not rows:
             continue
         colour, within = charts.role_colour(roles.get(str(rows[0]["variable"]))), rows[0].get("transform") == "within"
