@@ -258,7 +258,7 @@ def _write_and_tell(result: Any, folder: Path, study_text: str | None = None) ->
 
     files = {} if study_text is None else {"study.toml": study_text}
     report = write_report(result, folder, files=files)
-    show_headlines(result.title, headlines(result), report)
+    show_headlines(result.title, headlines(result), result.cautions, report)
 
 
 def _environment(data: Path | None) -> dict[str, str]:

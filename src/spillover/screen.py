@@ -39,14 +39,18 @@ def harmless(text: str) -> str:
     return "".join(sign if sign in "\n\t" or (ord(sign) >= 32 and not 127 <= ord(sign) < 160) else "�" for sign in text)
 
 
-def show_headlines(title: str, sentences: Sequence[str], report: object) -> None:
-    """The sentences that a person would quote, and where the report is."""
+def show_headlines(title: str, sentences: Sequence[str], cautions: Sequence[str], report: object) -> None:
+    """The sentences that a person would quote, what to know before quoting them, and where the report is."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
     console.print(Text(harmless(title), style="bold"))
     for sentence in sentences:
+        console.print(Text("• " + harmless(sentence)))
+    if cautions:
+        console.print(Text("Before you quote a number", style="bold"))
+    for sentence in cautions:
         console.print(Text("• " + harmless(sentence)))
     console.print(Text(f"\nReport: {harmless(str(report))}", style="bold"))
 

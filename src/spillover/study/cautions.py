@@ -26,6 +26,7 @@ def cautions_of(
     return (
         *_detectable(chosen, panel),
         *_agreement(models),
+        *_errors(chosen),
         *_identity(config, chosen),
         *_groups(panel, chosen),
         *_logarithm(config, chosen),
@@ -64,7 +65,7 @@ def _agreement(models: Sequence[ModelResult]) -> Iterator[str]:
         return
     clear = [(m, r) for m, r in rows if r["conf_low"] > 0 or r["conf_high"] < 0]
     above = sum(r["estimate"] > 0 for _, r in clear)
-    names = ", ".join(model.name for model, _ in clear)
+    names = "; ".join(model.name for model, _ in clear)
     if not clear:
         yield f"In none of the {len(rows)} models with neighbours is the spillover told apart from zero."
     elif len(clear) == len(rows) and above in (0, len(rows)):
@@ -74,8 +75,23 @@ def _agreement(models: Sequence[ModelResult]) -> Iterator[str]:
         yield (
             f"The models disagree: the spillover is told apart from zero in {len(clear)} of {len(rows)} models with "
             f"neighbours ({above} positive, {len(clear) - above} negative: {names}). A result that depends on the "
-            "choice of model or neighbours is fragile."
+            "choice of model, neighbours or years is fragile."
         )
+
+
+def _errors(model: ModelResult) -> Iterator[str]:
+    """Whether the choice of standard errors decides what the spillover says."""
+    row, other = _indirect(model), _indirect(model.model_copy(update={"impacts": model.information_errors}))
+    if row is None or other is None:
+        return
+    text = f"{row['std_error']:.2g} clustered by region, {other['std_error']:.2g} from the information matrix"
+    if (row["conf_low"] <= 0 <= row["conf_high"]) != (other["conf_low"] <= 0 <= other["conf_high"]):
+        yield (
+            f"The standard errors decide here: that of the spillover is {text}, and only one of the two intervals "
+            "contains zero. With errors that are correlated over the years the clustered one is right."
+        )
+    else:
+        yield f"The standard errors differ by more than a third: that of the spillover is {text}."
 
 
 def _identity(config: StudyConfig, model: ModelResult) -> Iterator[str]:

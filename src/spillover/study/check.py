@@ -102,7 +102,8 @@ def _look_at_models(config: StudyConfig, panel: Panel, problems: list[str]) -> l
 
 def _panel_fact(panel: Panel) -> str:
     n, t = panel.shape
-    return f"{n} regions, {t} period{'s' if t > 1 else ''} ({panel.periods[0]}–{panel.periods[-1]})"
+    span = f"{t} periods ({panel.periods[0]}–{panel.periods[-1]})" if t > 1 else f"one period ({panel.periods[0]})"
+    return f"{n} regions, {span if panel.is_panel else 'a cross-section'}"
 
 
 def _attempt(

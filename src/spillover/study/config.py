@@ -92,12 +92,12 @@ class WeightsSection(Section):
     """[[weights]]: one named W."""
 
     name: str
-    kind: Literal["queen", "rook", "knn", "distance-band", "inverse-distance", "exponential", "file"]
+    kind: Literal["queen", "rook", "knn", "distance-band", "inverse-distance", "exponential", "file", "distance-file"]
     k: int | None = None
     threshold_km: float | None = None
     power: float = 1.0
     decay_per_km: float | None = None
-    file: str | None = None
+    file: str | None = None  # of weights, or with kind "distance-file" of distances: weights are distance ** -power
     order: str | None = None  # file with the region order of an unlabelled square matrix
     standardise: Literal["none", "row", "spectral", "scalar", "min-max"] = "row"
     islands: Literal["error", "keep", "nearest", "drop"] = "error"

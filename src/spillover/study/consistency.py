@@ -22,6 +22,7 @@ _NEEDS = {
     "distance-band": ("threshold_km", "the largest distance in km"),
     "exponential": ("decay_per_km", "the decay per km"),
     "file": ("file", "the path of the weights"),
+    "distance-file": ("file", "the path of a table of distances"),
 }
 _IN_SPACE = ("slx", "sar", "sdm")
 
@@ -108,7 +109,7 @@ def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[
         if item.kind in _NEEDS and getattr(item, _NEEDS[item.kind][0]) is None:
             key, meaning = _NEEDS[item.kind]
             problems.append(f'{where} kind = "{item.kind}" needs {key}, {meaning}')
-        if item.kind != "file" and data is not None and data.geometry is None:
+        if item.kind not in ("file", "distance-file") and data is not None and data.geometry is None:
             problems.append(f'{where} kind = "{item.kind}" is built from a map, but [data] has no geometry')
         positive = {"k": item.k, "threshold_km": item.threshold_km, "power": item.power, "decay": item.decay_per_km}
         for key, value in positive.items():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from spillover.errors import AlignmentError, AssumptionWarning, show_labels
+from spillover.errors import AlignmentError, AssumptionWarning, MissingCellError, show_labels
 from spillover.models.formula import parse_formula
 from spillover.panel.expressions import evaluate
 from spillover.panel.panel import Panel
@@ -60,8 +62,19 @@ def complete_panel(panel: Panel, config: StudyConfig) -> Panel:
     used += [config.innovation.column] if config.innovation.column else []
     used += [indicator.column for indicator in config.innovation.indicators]
     for model in config.models:
-        used += formula_variables(parse_formula(model.formula))
-    return panel.complete([name for name in dict.fromkeys(used) if name in panel], config.data.missing)
+        if not model.periods and not model.exclude:  # a model of other cells looks at them itself
+            used += formula_variables(parse_formula(model.formula))
+    names = [name for name in dict.fromkeys(used) if name in panel]
+    cells = panel.missing_cells(names)
+    if cells and config.data.missing == "error":
+        raise MissingCellError(
+            f"{len(cells)} cells are missing in {show_labels(dict.fromkeys(cell[0] for cell in cells))}",
+            got=show_labels(f"{name} of {region} in {period}" for name, region, period in cells),
+            causes=("the source has blanks", "a (region, period) row is absent"),
+            fix="in [data], name the complete periods (periods = …), leave regions out (exclude = …), or write "
+            'missing = "drop-regions" or missing = "drop-periods"',
+        )
+    return panel.complete(names, config.data.missing)
 
 
 def measure(panel: Panel, config: StudyConfig) -> tuple[Panel, tuple[Measure, ...], IndexSummary | None]:
@@ -113,14 +126,35 @@ def _read_weights(item: WeightsSection, panel: Panel, left_out: Collection[str])
     assert item.file is not None
     source = panel if panel.geometry is not None else None
     shared: dict[str, Any] = {"order": item.order, "standardise": item.standardise, "links": item.links}
-    found = from_file(item.file, islands=item.islands, source=source, **shared)
+    is_distances = item.kind == "distance-file"
+    found = (
+        _read_distances(item) if is_distances else from_file(item.file, islands=item.islands, source=source, **shared)
+    )
     surplus = set(found.regions) - set(panel.regions)
     if surplus - set(left_out):
         found.align(panel.regions)  # raises with both sides
-    if set(panel.regions) - set(found.regions) and item.islands != "error":
+    if set(panel.regions) - set(found.regions) and item.islands != "error" and not is_distances:
         # Edge lists do not mention islands: with a policy for them, they are the regions that do not occur.
         return from_file(item.file, islands=item.islands, source=source, regions=panel.regions, **shared)
     return found.subset([r for r in panel.regions if r in set(found.regions)]) if surplus else found
+
+
+def _read_distances(item: WeightsSection) -> SpatialWeights:
+    """W from a table of distances: distance ** -power, up to the threshold."""
+    from spillover.weights.assemble import assemble
+    from spillover.weights.interchange import from_file
+
+    assert item.file is not None
+    found = from_file(item.file, order=item.order, standardise="none", islands="keep")
+    distances = found.matrix.copy()
+    if item.threshold_km is not None:
+        distances.data[distances.data > item.threshold_km] = 0.0
+        distances.eliminate_zeros()
+    distances.data **= -item.power
+    limit = "" if item.threshold_km is None else f", up to {item.threshold_km:g}"
+    kind = f"distance of {Path(item.file).name} to the power −{item.power:g}{limit}"
+    raw = replace(found, matrix=distances, kind=kind, island_policy="keep")
+    return assemble(raw, links=item.links, islands=item.islands, standardise=item.standardise)
 
 
 def select_data(panel: Panel, data: DataSection) -> Panel:
