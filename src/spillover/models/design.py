@@ -11,6 +11,7 @@ from spillover.errors import (
     MissingCellError,
     OptionError,
     UnknownColumnError,
+    ValueDomainError,
     did_you_mean,
     show_labels,
 )
@@ -21,6 +22,7 @@ from spillover.panel.panel import Panel
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
+LARGEST = 1e100  # squares must stay finite
 CONSTANT_SHARE = 1e-9  # of a column's length that must survive demeaning; less is rounding
 
 
@@ -30,8 +32,8 @@ class Design:
 
     Attributes
     ----------
-    columns : (n t, k + 2) the k regressors (intercept, X, W X), then y, then W y (zeros without W).
-    y_raw, x_raw : the outcome (n, t) and X without intercept (n, t, kx) as they came.
+    block : (k + 2, n, t) the k regressors (intercept, X, W X), then y, then W y (zeros without W).
+    y_raw, x_raw : the outcome (n, t) and X without intercept (kx, n, t) as they came.
     terms : k names, "log(lq)" and "W*log(lq)".
     own, neighbour : regressor → position of its β and (where lagged) its θ in `terms`.
     transformation : effects, correction and effective sizes.
@@ -39,7 +41,7 @@ class Design:
 
     regions: tuple[str, ...]
     periods: tuple[int | str, ...]
-    columns: FloatArray
+    block: FloatArray
     y_raw: FloatArray
     x_raw: FloatArray
     terms: tuple[str, ...]
@@ -54,6 +56,11 @@ class Design:
         return len(self.terms)
 
     @property
+    def columns(self) -> FloatArray:
+        """(n t, k + 2) view of the block, periods within regions."""
+        return self.block.reshape(self.k + 2, -1).T
+
+    @property
     def z(self) -> FloatArray:
         """(n t, k) view of the regressors, periods within regions."""
         return self.columns[:, : self.k]
@@ -61,12 +68,12 @@ class Design:
     @property
     def y(self) -> FloatArray:
         """(n, t) view of the outcome."""
-        return self.columns[:, self.k].reshape(self.shape)
+        return self.block[self.k]
 
     @property
     def wy(self) -> FloatArray:
         """(n, t) view of the spatial lag of the outcome."""
-        return self.columns[:, self.k + 1].reshape(self.shape)
+        return self.block[self.k + 1]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -79,8 +86,7 @@ class Design:
 
     def sums_by_region(self, values: FloatArray) -> FloatArray:
         """(n, k) Σ_t z_it v_it for v of shape (n, t)."""
-        z = self.columns.reshape(*self.shape, -1)[:, :, : self.k]
-        return np.asarray(np.matmul(values[:, None, :], z)[:, 0, :])
+        return np.einsum("knt,nt->nk", self.block[: self.k], values)
 
 
 def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) -> Design:
@@ -88,7 +94,7 @@ def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) 
     formula = parse_formula(spec.formula)
     _check_panel(spec, panel, weights)
     y_raw, x_raw = _evaluate(formula, panel)
-    n, t, kx = x_raw.shape
+    _, n, t = x_raw.shape
     transformation = Transformation(spec.effects, spec.correction, n, t)
     lagged = _lagged_positions(spec, formula)
     intercept = formula.intercept and spec.effects == "none"
@@ -97,7 +103,7 @@ def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) 
     design = Design(
         regions=panel.regions,
         periods=panel.periods,
-        columns=_stack(y_raw, x_raw, lagged, intercept, weights, transformation),
+        block=_stack(y_raw, x_raw, lagged, intercept, weights, transformation),
         y_raw=y_raw,
         x_raw=x_raw,
         terms=tuple(terms),
@@ -119,20 +125,19 @@ def _stack(
     weights: SpatialWeights | None,
     transformation: Transformation,
 ) -> FloatArray:
-    """(n t, k + 2) columns of `Design`: all lags in one sparse product, all means in two passes."""
-    n, t, kx = x.shape
+    """(k + 2, n, t) block of `Design`."""
+    kx, n, t = x.shape
     first = int(intercept)
     k = first + kx + len(lagged)
-    block = np.zeros((n, t, k + 2))
-    block[:, :, :first] = 1.0
-    block[:, :, first : first + kx] = x
-    block[:, :, k] = y
-    if weights is not None:
-        levels = np.concatenate([x[:, :, lagged], y[:, :, None]], axis=2)
-        lags = weights.lag(levels.reshape(n, -1)).reshape(levels.shape)
-        block[:, :, first + kx : k] = lags[:, :, :-1]
-        block[:, :, k + 1] = lags[:, :, -1]
-    return transformation.remove_means(block).reshape(n * t, k + 2)
+    block = np.empty((k + 2, n, t))
+    block[:first] = 1.0
+    block[first : first + kx] = x
+    block[k] = y
+    block[k + 1] = 0.0 if weights is None else weights.lag(y)
+    for i, j in enumerate(lagged):
+        assert weights is not None
+        block[first + kx + i] = weights.lag(x[j])
+    return transformation.remove_means(block)
 
 
 def _check_panel(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) -> None:
@@ -152,7 +157,7 @@ def _check_panel(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) 
 
 
 def _evaluate(formula: Formula, panel: Panel) -> tuple[FloatArray, FloatArray]:
-    """(y, X): outcome (n, t) and regressors (n, t, kx), finite everywhere."""
+    """(y, X): outcome (n, t) and regressors (kx, n, t), finite everywhere."""
     n, t = panel.shape
     columns = {formula.response: evaluate_term((formula.response,), panel)}
     columns |= {name: evaluate_term(factors, panel) for name, factors in zip(formula.names, formula.terms, strict=True)}
@@ -173,8 +178,15 @@ def _evaluate(formula: Formula, panel: Panel) -> tuple[FloatArray, FloatArray]:
             fix='choose what goes: panel.complete([...], policy="drop-regions") or policy="drop-periods", '
             'or panel.select(periods=…); a study file says missing = "drop-regions"',
         )
-    x = np.stack([columns[name] for name in formula.names], axis=2)
-    return columns[formula.response], x
+    for name, values in columns.items():
+        if np.abs(values).max() > LARGEST:
+            raise ValueDomainError(
+                f"values of {name!r} are too large to compute with",
+                got=f"up to {np.abs(values).max():.3g}",
+                expected=f"sizes below {LARGEST:g}",
+                fix="choose another unit",
+            )
+    return columns[formula.response], np.stack([columns[name] for name in formula.names])
 
 
 def _lagged_positions(spec: ModelSpec, formula: Formula) -> list[int]:
@@ -210,10 +222,10 @@ def _check_constants(design: Design, intercept: bool) -> None:
     if effects == "none" and not intercept:
         return
     raw = {design.response: design.y_raw}
-    raw |= {name: design.x_raw[:, :, j] for j, name in enumerate(design.own)}
+    raw |= {name: design.x_raw[j] for j, name in enumerate(design.own)}
     for name, values in raw.items():
         at = design.own.get(name, design.k)
-        left = values - values.mean() if effects == "none" else design.columns[:, at]
+        left = values - values.mean() if effects == "none" else design.block[at]
         if np.linalg.norm(left) <= CONSTANT_SHARE * float(np.linalg.norm(values)):
             raise DesignError(
                 f"{'the regressor' if name in design.own else 'the outcome'} {name!r} {ABSORBED[effects]}",

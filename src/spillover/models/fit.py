@@ -15,6 +15,7 @@ from spillover.models.result import SpatialFit, estimates_at
 from spillover.models.spec import ModelSpec
 from spillover.numerics.engine import WeightsEngine
 from spillover.numerics.least_squares import Collinearity, Projection, project
+from spillover.numerics.threads import one_blas_thread
 from spillover.panel.panel import Panel
 from spillover.typing import Correction, CovarianceName, Effects, ModelName
 from spillover.weights.weights import SpatialWeights
@@ -73,6 +74,13 @@ def fit_spec(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None = Non
     """`fit` for a ready `ModelSpec`."""
     aligned = weights.align(panel.regions) if weights is not None and spec.uses_weights else None
     _check_time_effects(spec, aligned)
+    if aligned is not None and spec.has_spatial_lag and not aligned.engine.dense:
+        with one_blas_thread():
+            return _fit_aligned(spec, panel, aligned)
+    return _fit_aligned(spec, panel, aligned)
+
+
+def _fit_aligned(spec: ModelSpec, panel: Panel, aligned: SpatialWeights | None) -> SpatialFit:
     design = build_design(spec, panel, aligned)
     projection = _project(design)
     engine = aligned.engine if aligned is not None and spec.has_spatial_lag else None

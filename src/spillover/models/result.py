@@ -117,7 +117,7 @@ class SpatialFit:
 
     def summary(self) -> str:
         """The fit on one screen, as text."""
-        from spillover.models.summary import summarise
+        from spillover.effects.summary import summarise
 
         return summarise(self)
 

@@ -18,8 +18,9 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigs, eigsh
 
 from spillover.errors import EstimationError, WeightsError
 from spillover.numerics.logdet import INNER_SHARE, LogDeterminant, SpectralLogDeterminant, interpolate_log_determinant
-from spillover.numerics.multiplier import Multiplier, factorise
+from spillover.numerics.multiplier import Multiplier, OrderedMatrix
 from spillover.numerics.similarity import symmetric_form
+from spillover.numerics.threads import one_blas_thread
 from spillover.typing import FloatArray
 
 DENSE_LIMIT = 1_200  # below it n × n work takes less than half a second and 35 MB
@@ -39,14 +40,14 @@ class WeightsEngine:
     bounds : open interval of ρ around 0 on which I − ρW is invertible.
     log_determinant : LD(ρ) with derivatives; its `method` and `error` say how it was computed.
     stochastic : Wι = ι (row sums of one).
-    symmetric_pattern : w_ij ≠ 0 exactly when w_ji ≠ 0.
+    ordered : W in an order that keeps factors sparse.
     """
 
     matrix: sp.csr_matrix
     bounds: tuple[float, float]
     log_determinant: LogDeterminant
     stochastic: bool
-    symmetric_pattern: bool
+    ordered: OrderedMatrix
     _multipliers: dict[float, Multiplier] = field(default_factory=dict)
 
     @property
@@ -64,7 +65,7 @@ class WeightsEngine:
         if rho not in self._multipliers:
             while len(self._multipliers) >= 2:
                 self._multipliers.pop(next(iter(self._multipliers)))
-            self._multipliers[rho] = Multiplier(self.matrix, rho, self.symmetric_pattern)
+            self._multipliers[rho] = Multiplier(self.matrix, rho, self.ordered)
         return self._multipliers[rho]
 
     def trace_g(self, rho: float) -> float:
@@ -92,11 +93,12 @@ class WeightsEngine:
         points = np.cos(np.pi * (np.arange(GRAM_NODES) + 0.5) / GRAM_NODES)
         probes = self.probes()
         values = []
-        for point in points:
-            rho = middle + half * float(np.tanh(reach * point))
-            images = Multiplier(self.matrix, rho, self.symmetric_pattern).apply_g(probes)
-            draws = (images * images).sum(axis=0)
-            values.append((np.log(draws.mean()), np.log(draws.std(ddof=1) / np.sqrt(draws.size))))
+        with one_blas_thread():
+            for point in points:
+                rho = middle + half * float(np.tanh(reach * point))
+                images = Multiplier(self.matrix, rho, self.ordered).apply_g(probes)
+                draws = (images * images).sum(axis=0)
+                values.append((np.log(draws.mean()), np.log(draws.std(ddof=1) / np.sqrt(draws.size))))
         coefficients = chebyshev.chebfit(points, np.array(values), GRAM_NODES - 1)
 
         def at(rho: float) -> FloatArray:
@@ -126,7 +128,7 @@ def prepare_engine(matrix: sp.csr_matrix) -> WeightsEngine:
         )
     stochastic = bool(np.allclose(np.asarray(matrix.sum(axis=1)).ravel(), 1.0, rtol=0.0, atol=1e-10))
     symmetric = symmetric_form(matrix)
-    pattern = symmetric is not None or _pattern_is_symmetric(matrix)
+    ordered = OrderedMatrix.of(matrix, symmetric is not None or _pattern_is_symmetric(matrix))
     filled = matrix.nnz > SPARSE_SHARE * n * n
     if n <= DENSE_LIMIT or (filled and n <= EIGEN_LIMIT):
         values = (
@@ -149,14 +151,13 @@ def prepare_engine(matrix: sp.csr_matrix) -> WeightsEngine:
         )
     else:
         bounds = _bounds_by_arnoldi(matrix, symmetric, stochastic)
-        system = matrix if symmetric is None else symmetric
 
         def evaluate(rho: float) -> float:
-            lu = factorise(system, rho, pattern)
-            return float(np.log(np.abs(lu.U.diagonal())).sum())
+            return float(np.log(np.abs(ordered.factorise(rho).U.diagonal())).sum())
 
-        log_determinant = interpolate_log_determinant(evaluate, bounds, n, "sparse LU")
-    return WeightsEngine(matrix, bounds, log_determinant, stochastic, pattern)
+        with one_blas_thread():
+            log_determinant = interpolate_log_determinant(evaluate, bounds, n, "sparse LU")
+    return WeightsEngine(matrix, bounds, log_determinant, stochastic, ordered)
 
 
 def _pattern_is_symmetric(matrix: sp.csr_matrix) -> bool:

@@ -77,7 +77,8 @@ def _triangle(columns: FloatArray) -> FloatArray:
     if m <= 4 * block:
         return np.asarray(np.linalg.qr(columns, mode="r"))
     full = m // block * block
-    factors = np.asarray(np.linalg.qr(columns[:full].reshape(-1, block, p), mode="r")).reshape(-1, p)
+    blocks = columns.T[:, :full].reshape(p, -1, block).transpose(1, 2, 0)
+    factors = np.asarray(np.linalg.qr(blocks, mode="r")).reshape(-1, p)
     return np.asarray(np.linalg.qr(np.concatenate([factors, columns[full:]]), mode="r"))
 
 

@@ -1,4 +1,4 @@
-"""Within transformations of (n, t, …) arrays, and the effective sizes of Lee & Yu (2010)."""
+"""Within transformations of (…, n, t) arrays, and the effective sizes of Lee & Yu (2010)."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Transformation:
         return (self.n - int(self.removes_periods)) * (self.t - int(self.removes_regions))
 
     def apply(self, values: FloatArray) -> FloatArray:
-        """A demeaned copy of an array whose first two axes are regions and periods."""
+        """A demeaned copy of an array whose last two axes are regions and periods."""
         return self.remove_means(np.array(values, dtype=float))
 
     def remove_means(self, values: FloatArray) -> FloatArray:
         """`apply` in place, for an array that nobody else holds."""
         if self.removes_regions:
-            values -= values.mean(axis=1, keepdims=True)
+            values -= values.mean(axis=-1, keepdims=True)
         if self.removes_periods:
-            values -= values.mean(axis=0, keepdims=True)
+            values -= values.mean(axis=-2, keepdims=True)
         return values
