@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import OptionError, OutputError, WeightsError, show_labels
+from spillover.errors import AlignmentError, OptionError, OutputError, WeightsError, show_labels
 from spillover.typing import IslandPolicy, Standardisation
 from spillover.weights.assemble import Links, assemble, check_choices
 from spillover.weights.edges import edge_columns, weights_from_edges
@@ -137,6 +137,8 @@ def from_object(
     check_choices(islands, standardise)
     listed = None if regions is None else as_region_ids(regions, "regions=")
     if isinstance(obj, SpatialWeights):
+        if links:
+            raise WeightsError("links cannot be added to a finished W", got=repr(obj), fix="name them when W is built")
         return obj if listed is None else obj.align(listed)
     if sp.issparse(obj) or isinstance(obj, np.ndarray | list | tuple):
         raw = _from_array(obj, listed)
@@ -251,8 +253,6 @@ def _from_array(obj: Any, regions: tuple[str, ...] | None) -> SpatialWeights:
     except (TypeError, ValueError):
         raise WeightsError("weights that are not numbers", got="an array with other entries") from None
     if regions is None:
-        from spillover.errors import AlignmentError
-
         raise AlignmentError(
             "a matrix without ids does not say which row is which region",
             got=f"{'a sparse matrix' if sparse else 'an array'} of shape {array.shape}",

@@ -17,6 +17,8 @@ def as_text(value: Any) -> str:
     >>> as_text(110000), as_text(110000.0), as_text(" 01001")
     ('110000', '110000', '01001')
     """
+    if isinstance(value, str) and value.isascii():
+        return value.strip()  # nearly all cells of a large table
     if isinstance(value, bytes):
         value = value.decode("utf-8", errors="replace")
     if isinstance(value, Integral):

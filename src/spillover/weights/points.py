@@ -20,6 +20,9 @@ EARTH_RADIUS_KM = 6371.0088
 TIE = 1e-9
 """Distances whose ratio is this close to one are equal: they differ by rounding only (6 mm on a globe's radius)."""
 
+# Pairs at a time: their positions in space would take more memory than their distances.
+_CHUNK = 1_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class Points:
@@ -107,7 +110,10 @@ class Points:
 
     def distances(self, i: IntArray, j: IntArray) -> FloatArray:
         """(m,) km between regions i and regions j, given as positions; symmetric to the last digit."""
-        straight = np.sqrt(((self.positions[i] - self.positions[j]) ** 2).sum(axis=1))
+        straight = np.empty(len(i))
+        for start in range(0, len(i), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            straight[part] = np.sqrt(((self.positions[i[part]] - self.positions[j[part]]) ** 2).sum(axis=1))
         if not self.lonlat:
             return straight
         return 2.0 * EARTH_RADIUS_KM * np.arcsin(np.minimum(straight / (2.0 * EARTH_RADIUS_KM), 1.0))
