@@ -464,7 +464,7 @@ def _wald_on_log(loss: Callable[[float], float], best: float) -> dict[str, float
 
 def _minimise(loss: Callable[[float], float], limits: tuple[float, float]) -> float:
     """Minimum over a positive parameter: a grid on its log, then Brent around the best point."""
-    grid = np.linspace(np.log(limits[0]), np.log(limits[1]), 200)
+    grid = np.linspace(np.log(limits[0]), np.log(limits[1]), 60)
     best = int(np.argmin([loss(float(np.exp(u))) for u in grid]))
     if best in (0, len(grid) - 1):
         raise EstimationError(
