@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     # STEP 1  data and weights
     "read_panel": "spillover.panel.read",
+    "read_industry": "spillover.panel.industry",
     "Panel": "spillover.panel.panel",
     "SpatialWeights": "spillover.weights.weights",
     # STEP 4-5  models and effects
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from spillover.models.fit import fit
     from spillover.models.result import SpatialFit
     from spillover.models.spec import ModelSpec
+    from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel
     from spillover.report.write import write_report
