@@ -49,7 +49,7 @@ def test_an_interval_with_zero_is_told_as_not_visible(make_result: Make) -> None
 def test_log_outcome_on_a_level(make_result: Make) -> None:
     # the quotient runs from 0.31 to 1.02, so it is told per 0.1: e^(0.5·0.1) - 1 = 5.13 %
     said = spillover_sentence(make_result(formula="log(patents) ~ lq", treatment="lq", indirect=(0.5, 0.1)))
-    assert "a value of HTI location quotient that is 0.1 (ratio) higher" in said
+    assert "a value of HTI location quotient that is higher by 0.1 (ratio)" in said
     assert "higher by 5.1" in said
     assert "%" in said
 

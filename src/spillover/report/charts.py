@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spillover.report.numbers import compact, decimals_for, fixed, interval, p_value
-from spillover.report.palette import AGGLOMERATION, EFFECTS, GRID, INK, INNOVATION, MUTED, TRUTH
+from spillover.report.numbers import capital, compact, decimals_for, fixed, interval, p_sentence
+from spillover.report.palette import EFFECTS, GRID, INK, MUTED, ROLES, TRUTH
 from spillover.report.scale import scale_of
 from spillover.report.words import contains_zero, display_names, effect_row
 from spillover.study.result import ModelResult, MoranScatter, StudyResult
@@ -95,8 +95,8 @@ def moran_chart(result: StudyResult) -> Chart | None:
     groups = group_rows(result.diagnostics.moran, ("variable", "transform"))
     if not groups:
         return None
-    roles = {measure.name: measure.role for measure in result.measures}
-    data = [_moran_line(rows, roles) for rows in groups.values()]
+    colours = variable_colours(result)
+    data = [_moran_line(rows, colours) for rows in groups.values()]
     expected = next((row["expected"] for row in result.diagnostics.moran if row.get("expected") is not None), None)
     layout: dict[str, Any] = {
         "xaxis": axis("period", type="category", categoryorder="array",
@@ -128,21 +128,28 @@ def group_rows(rows: Iterable[Row], keys: Sequence[str]) -> dict[tuple[str, ...]
     return groups
 
 
-def role_colour(role: str | None) -> str:
-    """The colour of a variable by its role in the study."""
-    return {"agglomeration": AGGLOMERATION, "innovation": INNOVATION}.get(role or "", MUTED)
+def variable_colours(result: StudyResult) -> dict[str, str]:
+    """The colour of every measured variable, by its role in the study and its order within the role."""
+    seen: dict[str, int] = {}
+    colours = {}
+    for measure in result.measures:
+        choice = ROLES.get(measure.role, (MUTED,))
+        number = seen[measure.role] = seen.get(measure.role, -1) + 1
+        colours[measure.name] = choice[min(number, len(choice) - 1)]
+    return colours
 
 
-def _moran_line(rows: Sequence[Row], roles: Mapping[str, str]) -> dict[str, Any]:
+def _moran_line(rows: Sequence[Row], colours: Mapping[str, str]) -> dict[str, Any]:
     first = rows[0]
-    colour = role_colour(roles.get(str(first["variable"])))
+    colour = colours.get(str(first["variable"]), MUTED)
     within = first.get("transform") == "within"
-    label = f"{first.get('label') or first['variable']}{', within' if within else ', level'}"
+    whole, part = str(first.get("label") or first["variable"]), "within" if within else "level"
+    label = f"{whole}, {part}"
     clear = [row.get("p_value") is not None and row["p_value"] < 0.05 for row in rows]
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": short(label, 48),
+        "name": f"{short(whole)}, {part}",
         "x": [str(row["period"]) for row in rows],
         "y": [row.get("statistic") for row in rows],
         "line": {"color": colour, "dash": "dash" if within else "solid", "width": 2},
@@ -154,7 +161,7 @@ def _moran_line(rows: Sequence[Row], roles: Mapping[str, str]) -> dict[str, Any]
         "hoverinfo": "text",
         "hovertext": [
             f"{safe(label)}, {safe(row['period'])}<br>I = {compact(row.get('statistic'))}, "
-            f"p {p_value(row.get('p_value'))}"
+            + p_sentence(row.get("p_value"))
             for row in rows
         ],
     }
@@ -178,7 +185,7 @@ def _scatter(result: StudyResult, scatter: MoranScatter, names: Mapping[str, str
             "mode": "markers",
             "x": list(scatter.z),
             "y": list(scatter.lag),
-            "marker": {"size": 9, "color": role_colour(measure.role if measure else None), "opacity": 0.75,
+            "marker": {"size": 9, "color": variable_colours(result).get(scatter.variable, MUTED), "opacity": 0.75,
                        "line": {"color": "#ffffff", "width": 1}},
             "hoverinfo": "text",
             "hovertext": [f"{safe(names.get(r, r))}<br>own {fixed(z, 2)}, neighbours {fixed(lag, 2)}"
@@ -191,16 +198,16 @@ def _scatter(result: StudyResult, scatter: MoranScatter, names: Mapping[str, str
         data.append({"type": "scatter", "mode": "lines", "x": [-reach, reach], "y": [-reach * slope, reach * slope],
                      "line": {"color": INK, "width": 1.5, "dash": "dash"}, "hoverinfo": "skip",
                      "showlegend": False})  # fmt: skip
-    statistic = "" if row is None else f" (I = {compact(slope, 2)}, p {p_value(row.get('p_value'))})"
+    statistic = "" if row is None else f" (I = {compact(slope, 2)}, {p_sentence(row.get('p_value'))})"
     return Chart(
         key=f"moran-scatter-{number}",
-        title=f"{label}, {scatter.period}{statistic}",
+        title=f"{capital(label)}, {scatter.period}{statistic}",
         alt=f"Scatter of {label} against the neighbours’ mean in {scatter.period}{statistic}.",
-        caption="Each point is a region. Upper right: high among high; lower left: low among low.",
+        caption="Each point is a region; both axes in standard deviations. Upper right: high among high; lower left: low among low.",
         data=tuple(data),
         layout={
-            "xaxis": axis("own value (standard deviations)"),
-            "yaxis": axis("neighbours’ mean (standard deviations)"),
+            "xaxis": axis("own value (std. dev.)"),
+            "yaxis": axis("neighbours’ mean (std. dev.)"),
         },
     )
 

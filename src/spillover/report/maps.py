@@ -12,6 +12,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+from spillover.report.numbers import capital
 from spillover.report.palette import Classes, level_classes, signed_classes
 from spillover.study.result import Measure, Number, StudyResult
 
@@ -205,14 +206,16 @@ def measure_maps(result: StudyResult) -> tuple[Choropleth, ...]:
 
 
 def _level_map(result: StudyResult, measure: Measure, number: int) -> Choropleth:
+    # what there is to say about the index stands beside its weights
+    note = "" if result.index is not None and measure.name == result.index.name else measure.note
     return Choropleth(
         key=f"level-{number}",
-        title=measure.label or measure.name,
+        title=capital(measure.label or measure.name),
         unit=measure.unit,
         frames=tuple(str(period) for period in result.panel.periods),
         values=tuple(zip(*measure.values, strict=True)),
         classes=level_classes(value for row in measure.values for value in row),
-        caption=f"{measure.note} Classes hold about equally many region-periods, the same in every period.".strip(),
+        caption=f"{note} Classes hold about equally many region-periods, the same in every period.".strip(),
     )
 
 
@@ -230,7 +233,7 @@ def _change_map(result: StudyResult, measure: Measure, number: int) -> Choroplet
     span = f"{result.panel.periods[0]} to {result.panel.periods[-1]}"
     return Choropleth(
         key=f"change-{number}",
-        title=f"{measure.label or measure.name}: change",
+        title=capital(f"{measure.label or measure.name}: change"),
         unit=measure.unit,
         frames=(span,),
         values=(change,),

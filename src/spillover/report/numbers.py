@@ -69,6 +69,25 @@ def interval(low: float | None, high: float | None, decimals: int | None = None,
     return f"{fixed(low, places)}{unit} to {fixed(high, places)}{unit}"
 
 
+def capital(text: str) -> str:
+    """`text` with a capital first letter, for titles and the start of a sentence.
+
+    >>> capital("patents per person")
+    'Patents per person'
+    """
+    return text[:1].upper() + text[1:]
+
+
+def p_sentence(value: float | None) -> str:
+    """A p-value inside a sentence.
+
+    >>> p_sentence(0.0312), p_sentence(1e-9)
+    ('p = 0.031', 'p < 0.001')
+    """
+    shown = p_value(value)
+    return f"p {shown}" if shown.startswith("<") else f"p = {shown}"
+
+
 def p_value(value: float | None) -> str:
     """A p-value as it is written in a table.
 

@@ -100,6 +100,7 @@ def _environment() -> Any:
     )
     environment.filters |= {
         "compact": numbers.compact,
+        "fixed": numbers.fixed,
         "pvalue": numbers.p_value,
         "test_sentence": words.test_sentence,
     }
@@ -168,6 +169,7 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "others": tuple(model for model in result.models if model.name != main.name),
         "scale": scale_of(result, main),
         "effect_rows": _effect_rows,
+        "impacts": _impacts,
         "describe": lambda model: _describe_model(result, model),
         "ranking": _ranking(result),
         "links": _links(result),
@@ -178,6 +180,11 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "top": _TOP,
         "extremes": _extremes(result),
     }
+
+
+def _impacts(model: ModelResult) -> tuple[Row, ...]:
+    """The effect rows that are estimates: those of a model without spatial terms are zero by construction next door."""
+    return tuple(row for row in model.impacts if model.model != "ols" or row.get("effect") == "direct")
 
 
 def _effect_rows(rows: tuple[Row, ...]) -> list[Row]:
@@ -252,7 +259,7 @@ def _extremes(result: StudyResult) -> list[dict[str, Any]]:
         count = min(3, len(ordered) // 2)
         found.append(
             {
-                "label": measure.label or measure.name,
+                "label": numbers.capital(measure.label or measure.name),
                 "unit": measure.unit,
                 "highest": [f"{name} ({numbers.compact(v)})" for v, name in ordered[:count]],
                 "lowest": [f"{name} ({numbers.compact(v)})" for v, name in ordered[len(ordered) - count :]],

@@ -22,8 +22,8 @@ INK = "#1b2733"
 MUTED = "#5b6875"
 GRID = "#e3e8ed"
 BORDER = "#ffffff"
-AGGLOMERATION = "#1b5e93"
-INNOVATION = "#c05a12"
+# by role; further variables of the same role take the next colour
+ROLES = {"agglomeration": ("#1b5e93", "#3f8f8a"), "innovation": ("#c05a12", "#8e3b7f", "#8a6d00")}
 EFFECTS = {"direct": "#1b5e93", "indirect": "#c05a12", "total": "#4a4f57"}
 TRUTH = "#1b2733"
 

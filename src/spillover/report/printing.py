@@ -211,13 +211,13 @@ class _Map:
 
 def _draw_moran(figure: Any, result: StudyResult, letters: Lettering) -> None:
     axes = figure.add_subplot()
-    roles = {measure.name: measure.role for measure in result.measures}
+    colours = charts.variable_colours(result)
     place = {str(period): i for i, period in enumerate(result.panel.periods)}
     for rows in charts.group_rows(result.diagnostics.moran, ("variable", "transform")).values():
         rows = [row for row in rows if row.get("statistic") is not None and str(row["period"]) in place]
         if not rows:
             continue
-        colour, within = charts.role_colour(roles.get(str(rows[0]["variable"]))), rows[0].get("transform") == "within"
+        colour, within = colours.get(str(rows[0]["variable"]), MUTED), rows[0].get("transform") == "within"
         x, y = [place[str(row["period"])] for row in rows], [row["statistic"] for row in rows]
         label = f"{rows[0].get('label') or rows[0]['variable']}, {'within' if within else 'level'}"
         axes.plot(x, y, color=colour, linestyle="--" if within else "-", linewidth=1.5, label=letters.text(label))
@@ -241,7 +241,7 @@ class _Scatter:
     def __call__(self, figure: Any) -> None:
         axes = figure.add_subplot()
         measure = next((m for m in self.result.measures if m.name == self.scatter.variable), None)
-        colour = charts.role_colour(measure.role if measure else None)
+        colour = charts.variable_colours(self.result).get(self.scatter.variable, MUTED)
         axes.scatter(self.scatter.z, self.scatter.lag, color=colour, s=24, alpha=0.75, edgecolors="#ffffff")
         row = charts.moran_row(self.result, self.scatter)
         if row is not None and row.get("statistic") is not None:

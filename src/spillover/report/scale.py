@@ -54,7 +54,7 @@ class Scale:
         if self.treatment.logged:
             return f"a {fixed(100 * _STEP_OF_LOG, 0)} % higher {self.treatment.label}"
         unit = f" ({self.treatment.unit})" if self.treatment.unit else ""
-        return f"a value of {self.treatment.label} that is {compact(self.step, 1)}{unit} higher"
+        return f"a value of {self.treatment.label} that is higher by {compact(self.step, 1)}{unit}"
 
     @property
     def effect_unit(self) -> str:
@@ -62,8 +62,7 @@ class Scale:
         if self.outcome.logged and self.treatment.logged:
             return "% per 1 % (elasticity)"
         top = f"log {self.outcome.label}" if self.outcome.logged else (self.outcome.unit or self.outcome.label)
-        bottom = f"log {self.treatment.label}" if self.treatment.logged else (self.treatment.unit or "unit")
-        return f"{top} per {bottom} of {self.treatment.label}" if not self.treatment.logged else f"{top} per {bottom}"
+        return f"{top} per unit of {'log ' if self.treatment.logged else ''}{self.treatment.label}"
 
 
 def split_term(term: str) -> tuple[str, bool]:

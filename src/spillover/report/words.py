@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spillover.report.numbers import compact, decimals_for, fixed, interval, p_value
+from spillover.report.numbers import capital, compact, decimals_for, fixed, interval, p_sentence
 from spillover.report.scale import Scale, scale_of
 from spillover.study.result import ModelResult, StudyResult
 
@@ -71,8 +71,10 @@ def cards(result: StudyResult) -> tuple[Card, ...]:
 def effect_row(model: ModelResult, effect: str, variable: str | None = None) -> Row | None:
     """The row of `effect` for the treatment; the long run when a model has two horizons; None when there is none.
 
-    An ordinary regression may carry no effect rows: then its coefficient is the direct effect.
+    An ordinary regression has a direct effect only: its coefficient, when it carries no effect rows.
     """
+    if model.model == "ols" and effect != "direct":
+        return None  # zero by construction is not a finding
     wanted = model.treatment if variable is None else variable
     rows = [row for row in model.impacts if row.get("effect") == effect and row.get("variable") == wanted]
     if rows:
@@ -245,33 +247,58 @@ def moran_sentences(result: StudyResult) -> tuple[str, ...]:
         if not values:
             continue
         clear = sum(1 for row in rows if row.get("p_value") is not None and row["p_value"] < 0.05)
-        span = compact(values[0], 2) if len(values) == 1 else f"{compact(min(values), 2)} to {compact(max(values), 2)}"
+        span = fixed(values[0], 3) if len(values) == 1 else interval(min(values), max(values), 3)
         what = "levels" if transform == "level" else "deviations from region and period means"
         sentences.append(
-            f"{label}, {what}: Moran’s I {span}; distinguishable from no spatial pattern (5 % level) in {clear} of "
-            f"{len(rows)} periods."
+            f"{capital(label)}, {what}: Moran’s I {span}; distinguishable from no spatial pattern (5 % level) "
+            f"in {clear} of {len(rows)} periods."
         )
     return tuple(sentences)
 
 
+# Words that a test's name and null contain, what a rejection means, what it means when there is none.
 _TESTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("robust", "lag"), "even allowing for a spatial error process, neighbours’ outcomes move together",
-     "once a spatial error process is allowed for, no further lag of the outcome is needed"),
-    (("robust", "error"), "even allowing for a spatial lag, the errors of neighbours are correlated",
-     "once a spatial lag is allowed for, no further spatial error process is needed"),
-    (("lm", "lag"), "neighbours’ outcomes move together beyond what the regressors explain",
-     "no sign that neighbours’ outcomes move together beyond the regressors"),
-    (("lm", "error"), "the unexplained parts of neighbours are correlated",
-     "no sign that the unexplained parts of neighbours are correlated"),
-    (("sdm", "sar"), "the neighbours’ regressors matter: the spatial Durbin model is not reduced to SAR",
-     "the data do not require the neighbours’ regressors: SAR would do"),
-    (("sdm", "sem"), "the pattern is more than correlated errors: the spatial Durbin model is not reduced to SEM",
-     "the data are compatible with correlated errors and no substantive spillover (SEM)"),
-    (("sdm", "slx"), "the lag of the outcome matters: the model is not reduced to SLX",
-     "the data do not require a lag of the outcome: SLX would do"),
-    (("hausman",), "random effects would be biased: fixed effects are called for",
-     "random and fixed effects agree within sampling error"),
-)  # fmt: skip
+    (
+        ("robust", "lag"),
+        "even allowing for a spatial error process, neighbours’ outcomes move together",
+        "once a spatial error process is allowed for, no lag of the outcome is called for",
+    ),
+    (
+        ("robust", "error"),
+        "even allowing for a spatial lag, the unexplained parts of neighbours are correlated",
+        "once a spatial lag is allowed for, no spatial error process is called for",
+    ),
+    (
+        ("lm", "lag"),
+        "neighbours’ outcomes move together beyond what the regressors explain",
+        "no sign that neighbours’ outcomes move together beyond what the regressors explain",
+    ),
+    (
+        ("lm", "error"),
+        "the unexplained parts of neighbours are correlated",
+        "no sign that the unexplained parts of neighbours are correlated",
+    ),
+    (
+        ("spatial error model",),
+        "the pattern is more than correlated errors: the neighbours’ values matter in their own right",
+        "the data are compatible with correlated errors and no spillover of substance",
+    ),
+    (
+        ("θ = 0",),
+        "what the neighbours have matters for a region’s outcome",
+        "no sign that what the neighbours have matters for a region’s outcome",
+    ),
+    (
+        ("ρ = 0",),
+        "outcomes feed on neighbours’ outcomes",
+        "no sign that outcomes feed on neighbours’ outcomes",
+    ),
+    (
+        ("hausman",),
+        "random effects would be biased: fixed effects are called for",
+        "random and fixed effects agree within sampling error",
+    ),
+)
 
 
 def test_sentence(row: Row) -> str:
@@ -279,7 +306,7 @@ def test_sentence(row: Row) -> str:
     p = row.get("p_value")
     if p is None:
         return str(row.get("says") or row.get("reason") or "The test does not apply here.")
-    says = str(row.get("says") or f"“{row.get('null', 'the null')}”: p {p_value(p)}.")
+    says = str(row.get("says") or f"“{row.get('null', 'the null')}”: {p_sentence(p)}.")
     name = f"{row.get('test', '')} {row.get('null', '')}".lower()
     for keys, rejected, kept in _TESTS:
         if all(key in name for key in keys):

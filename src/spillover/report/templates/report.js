@@ -42,11 +42,19 @@
 
   function arrows(map) {
     const centres = data.shapes.centres;
-    return map.arrows.filter((a) => centres[a[0]] && centres[a[1]]).map((a) => ({
-      x: centres[a[1]][0], y: centres[a[1]][1], ax: centres[a[0]][0], ay: centres[a[0]][1],
-      xref: "x", yref: "y", axref: "x", ayref: "y", text: "", showarrow: true, arrowhead: 2, arrowsize: 0.9,
-      arrowwidth: 1 + 1.6 * a[2], arrowcolor: "rgba(27,39,51,0.8)", standoff: 3, startstandoff: 3,
-    }));
+    const pairs = new Set(map.arrows.map((a) => a[0] + ">" + a[1]));
+    return map.arrows.filter((a) => centres[a[0]] && centres[a[1]]).map((a) => {
+      const from = centres[a[0]], to = centres[a[1]];
+      const length = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
+      // links that run both ways lie side by side
+      const aside = pairs.has(a[1] + ">" + a[0]) ? 7 / length : 0;
+      const dx = (to[1] - from[1]) * aside, dy = (from[0] - to[0]) * aside;
+      return {
+        x: to[0] + dx, y: to[1] + dy, ax: from[0] + dx, ay: from[1] + dy,
+        xref: "x", yref: "y", axref: "x", ayref: "y", text: "", showarrow: true, arrowhead: 2, arrowsize: 0.8,
+        arrowwidth: 0.8 + a[2], arrowcolor: "rgba(27,39,51,0.85)",
+      };
+    });
   }
 
   function mapLayout(map) {
@@ -87,7 +95,7 @@
   function forPaper() {
     document.querySelectorAll("details").forEach((box) => { box.dataset.was = box.open ? "1" : ""; box.open = true; });
     plots().forEach((box) => {
-      const width = box.closest(".pair") ? 325 : 670;
+      const width = box.closest(".three") ? 210 : box.closest(".pair") ? 325 : 670;
       const change = { width: width };
       if (box.classList.contains("map")) {
         change.height = Math.min(width * data.shapes.height / data.shapes.width, 340);
