@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import spillover as so
-from conftest import lattice, named_weights, nearest, row_standardised, simulate_sdm
+from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
 from spillover.effects import regional
 from spillover.effects.regional import effect_matrix, regional_effects, strongest_links
 from spillover.errors import OptionError, UnknownColumnError

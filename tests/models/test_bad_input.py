@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 import spillover as so
-from conftest import lattice, named_weights, row_standardised
+from simulated import lattice, named_weights, row_standardised
 from spillover.errors import (
     AlignmentError,
     AssumptionWarning,

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 import spillover as so
-from conftest import lattice, named_weights, nearest, row_standardised, simulate_sdm
+from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
 from spillover.models.covariance import Point, cluster_covariance, information_covariance
 from spillover.models.result import SpatialFit
 from spillover.panel.panel import Panel

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import spillover as so
-from conftest import lattice, named_weights, nearest, row_standardised, simulate_sdm
+from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
 from spillover.weights.weights import SpatialWeights
 
 pytestmark = pytest.mark.slow

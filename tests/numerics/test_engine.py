@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from conftest import lattice, nearest, row_standardised
+from simulated import lattice, nearest, row_standardised
 from spillover.errors import EstimationError, WeightsError
 from spillover.numerics import engine as engine_module
 from spillover.numerics.engine import prepare_engine
