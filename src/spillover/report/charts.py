@@ -203,8 +203,8 @@ def _scatter(result: StudyResult, scatter: MoranScatter, names: Mapping[str, str
         key=f"moran-scatter-{number}",
         title=f"{capital(label)}, {scatter.period}{statistic}",
         alt=f"Scatter of {label} against the neighbours’ mean in {scatter.period}{statistic}.",
-        caption="Each point is a region; both axes in standard deviations. Upper right: high among high; lower left: low "
-        "among low.",
+        caption="Each point is a region; both axes in standard deviations. Upper right: high among high; lower left: "
+        "low among low.",
         data=tuple(data),
         layout={
             "xaxis": axis("own value (std. dev.)"),
