@@ -183,6 +183,10 @@ def fit(
     order: Annotated[
         Path | None, typer.Option("--order", help="File with the region order of an unlabelled square matrix.")
     ] = None,
+    edge_columns: Annotated[
+        str | None,
+        typer.Option("--edge-columns", help="Columns of an edge list, when they are not focal,neighbor,weight."),
+    ] = None,
     standardise: Annotated[str, typer.Option("--standardise", help="row, none, spectral, scalar or min-max.")] = "row",
     islands: Annotated[str, typer.Option("--islands", help="error, keep, nearest or drop.")] = "error",
     model: Annotated[str, typer.Option("--model", help="ols, slx, sar or sdm.")] = "sdm",
@@ -221,6 +225,7 @@ def fit(
         weights_kind=weights_kind,
         geometry_id=geometry_id,
         order=order,
+        edge_columns=edge_columns,
         standardise=standardise,
         islands=islands,
         model=model,

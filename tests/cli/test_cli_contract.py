@@ -133,6 +133,17 @@ def test_lagged_takes_terms_with_commas_and_blanks(run: Any, tmp_path: Path) -> 
     assert [row["term"] for row in json.loads(answer.out)["coefficients"]] == ["x", "log(z)", "W*log(z)"]
 
 
+def test_columns_of_an_edge_list_may_have_other_names(run: Any, tmp_path: Path) -> None:
+    arguments = fit_arguments(tmp_path)
+    expected = json.loads(run(*arguments, "--format", "json").out)
+    text = (tmp_path / "edges.csv").read_text(encoding="utf-8").replace("focal,neighbor,weight", "row,col,w")
+    (tmp_path / "edges.csv").write_text(text, encoding="utf-8")
+    assert run(*arguments).code == 2
+    answer = run(*arguments, "--edge-columns", "row, col, w", "--format", "json")
+    assert json.loads(answer.out)["coefficients"] == expected["coefficients"]
+    assert run(*arguments, "--edge-columns", "row").code == 2
+
+
 def test_without_a_period_the_table_is_a_cross_section(run: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     rows = [f"{i},{x + e:.6f},{x:.6f}" for i, (x, e) in enumerate(rng.normal(size=(40, 2)), start=1)]
@@ -422,6 +433,33 @@ def test_control_characters_do_not_reach_the_terminal(run: Any, tmp_path: Path) 
     assert answer.code == 2
     assert "\x1b" not in answer.err
     assert "R99" in answer.err
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("model", "estimates", "log_likelihood"),
+    [
+        ("ols", [68.6189611, -1.5973108, -0.2739315], -187.3772388),
+        ("slx", [74.5534269, -1.0973898, -0.2943898, -1.3987457, 0.2148410], -183.9705992),
+        ("sar", [45.6032482, -1.0487281, -0.2663348, 0.4233254], -182.6739720),
+        ("sdm", [44.3200039, -0.9199061, -0.2971294, -0.5839133, 0.2576843, 0.4034626], -181.6392544),
+    ],
+)
+def test_columbus_gives_the_reference_numbers(
+    run: Any, data: Path, model: str, estimates: list[float], log_likelihood: float
+) -> None:
+    """Columbus, CRIME ~ INC + HOVAL, queen: spatialreg 1.2-6; its optimiser agrees to about 1e-7 relative."""
+    folder = data.parent / "reference" / "data"
+    if not folder.is_dir():
+        pytest.skip("the reference data are not beside the regional data")
+    answer = run(
+        *("fit", "CRIME ~ INC + HOVAL", "--data", folder / "columbus.csv", "--region", "POLYID", "--model", model),
+        *("--weights", folder / "columbus_queen_edges_1based.csv", "--edge-columns", "row,col", "--format", "json"),
+    )
+    assert answer.code == 0, answer.err
+    found = json.loads(answer.out)
+    np.testing.assert_allclose([row["estimate"] for row in found["coefficients"]], estimates, atol=1e-5)
+    assert found["statistics"]["log_likelihood"] == pytest.approx(log_likelihood, abs=1e-5)
 
 
 @pytest.mark.data

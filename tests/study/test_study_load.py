@@ -46,7 +46,9 @@ main = true
 
 
 def write(folder: Path, text: str = GOOD) -> Path:
-    (folder / "regions.csv").write_text("region,year,patents,population,hti,firms,rd\na,2011,1,2,3,4,5\n", encoding="utf-8")
+    (folder / "regions.csv").write_text(
+        "region,year,patents,population,hti,firms,rd\na,2011,1,2,3,4,5\n", encoding="utf-8"
+    )
     (folder / "map.geojson").write_text("{}", encoding="utf-8")
     path = folder / "study.toml"
     path.write_text(text, encoding="utf-8")

@@ -90,7 +90,7 @@ def _errors(model: ModelResult) -> Iterator[str]:
             f"The standard errors decide here: that of the spillover is {text}, and only one of the two intervals "
             "contains zero. With errors that are correlated over the years the clustered one is right."
         )
-    else:
+    elif abs(other["std_error"] - row["std_error"]) > row["std_error"] / 3.0:
         yield f"The standard errors differ by more than a third: that of the spillover is {text}."
 
 

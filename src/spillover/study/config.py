@@ -98,6 +98,7 @@ class WeightsSection(Section):
     power: float = 1.0
     decay_per_km: float | None = None
     file: str | None = None  # of weights, or with kind "distance-file" of distances: weights are distance ** -power
+    edge_columns: tuple[str, ...] = ()  # of an edge list: receiver, sender and weight, when they have other names
     order: str | None = None  # file with the region order of an unlabelled square matrix
     standardise: Literal["none", "row", "spectral", "scalar", "min-max"] = "row"
     islands: Literal["error", "keep", "nearest", "drop"] = "error"

@@ -111,6 +111,8 @@ def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[
             problems.append(f'{where} kind = "{item.kind}" needs {key}, {meaning}')
         if item.kind not in ("file", "distance-file") and data is not None and data.geometry is None:
             problems.append(f'{where} kind = "{item.kind}" is built from a map, but [data] has no geometry')
+        if item.edge_columns and len(item.edge_columns) not in (2, 3):
+            problems.append(f"{where} edge_columns names two or three columns: receiver, sender and perhaps weight")
         positive = {"k": item.k, "threshold_km": item.threshold_km, "power": item.power, "decay": item.decay_per_km}
         for key, value in positive.items():
             if value is not None and not value > 0:

@@ -126,6 +126,7 @@ def _read_weights(item: WeightsSection, panel: Panel, left_out: Collection[str])
     assert item.file is not None
     source = panel if panel.geometry is not None else None
     shared: dict[str, Any] = {"order": item.order, "standardise": item.standardise, "links": item.links}
+    shared |= edge_names(item)
     is_distances = item.kind == "distance-file"
     found = (
         _read_distances(item) if is_distances else from_file(item.file, islands=item.islands, source=source, **shared)
@@ -139,13 +140,18 @@ def _read_weights(item: WeightsSection, panel: Panel, left_out: Collection[str])
     return found.subset([r for r in panel.regions if r in set(found.regions)]) if surplus else found
 
 
+def edge_names(item: WeightsSection) -> dict[str, Any]:
+    """The columns of an edge list, as the reader of files calls them."""
+    return dict(zip(("focal", "neighbor", "weight"), item.edge_columns, strict=False))
+
+
 def _read_distances(item: WeightsSection) -> SpatialWeights:
     """W from a table of distances: distance ** -power, up to the threshold."""
     from spillover.weights.assemble import assemble
     from spillover.weights.interchange import from_file
 
     assert item.file is not None
-    found = from_file(item.file, order=item.order, standardise="none", islands="keep")
+    found = from_file(item.file, order=item.order, standardise="none", islands="keep", **edge_names(item))
     distances = found.matrix.copy()
     if item.threshold_km is not None:
         distances.data[distances.data > item.threshold_km] = 0.0

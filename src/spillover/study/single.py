@@ -40,6 +40,7 @@ class FitRequest:
     weights_kind: str | None = None
     geometry_id: str | None = None
     order: Path | None = None
+    edge_columns: str | None = None
     standardise: str = "row"
     islands: str = "error"
     model: str = "sdm"
@@ -112,10 +113,10 @@ def fit_single(request: FitRequest) -> FitAnswer:
 
 def _complete(weights: SpatialWeights, section: WeightsSection, panel: Panel) -> SpatialWeights:
     """W of all regions of the table: what an edge list does not mention is an island, and an island needs a policy."""
-    if section.file is None or not set(panel.regions) - set(weights.regions):
+    absent = set(panel.regions) - set(weights.regions)
+    if section.file is None or not absent or not set(panel.regions) & set(weights.regions):
         return weights
-    if not set(panel.regions) & set(weights.regions):
-        return weights.align(panel.regions)
+    from spillover.study.prepare import edge_names
     from spillover.weights.interchange import from_file
 
     return from_file(
@@ -124,6 +125,7 @@ def _complete(weights: SpatialWeights, section: WeightsSection, panel: Panel) ->
         regions=panel.regions,
         islands=section.islands,
         standardise=section.standardise,
+        **edge_names(section),
     )
 
 
@@ -180,7 +182,9 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
                 fix=f"add --weights-kind: {', '.join(KINDS[:2])}, knn:4, inverse-distance, …",
             )
         order = None if request.order is None else str(request.order)
-        return WeightsSection(kind="file", file=str(request.weights), order=order, **shared)
+        return WeightsSection(
+            kind="file", file=str(request.weights), order=order, edge_columns=_edge_columns(request), **shared
+        )
     if not is_map:
         raise OptionError(
             "--weights-kind goes with a map in --weights",
@@ -189,6 +193,19 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
             fix="leave --weights-kind out for an edge list or a matrix",
         )
     return WeightsSection(**_kind(request.weights_kind), **shared)
+
+
+def _edge_columns(request: FitRequest) -> tuple[str, ...]:
+    if request.edge_columns is None:
+        return ()
+    columns = tuple(name.strip() for name in request.edge_columns.split(","))
+    if len(columns) not in (2, 3) or not all(columns):
+        raise OptionError(
+            "--edge-columns names two or three columns of the edge list",
+            got=repr(request.edge_columns),
+            expected="receiver,sender or receiver,sender,weight",
+        )
+    return columns
 
 
 def _kind(text: str) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""The example studies, from the command line to their folder; what their pages say must be what comes out."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spillover import cli
+from spillover.study.result import StudyResult
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module", params=["china-provinces", "eu-nuts2"])
+def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, data: Path) -> Any:
+    from spillover.study.load import load_study
+    from spillover.study.run import run_study
+
+    environment = {"SPILLOVER_DATA": str(data)}
+    return request.param, run_study(load_study(EXAMPLES / request.param / "study.toml", environment))
+
+
+def treatment_row(result: StudyResult, model: str, effect: str) -> dict[str, Any]:
+    found = result.model(model)
+    return next(r for r in found.impacts if r["variable"] == found.treatment and r["effect"] == effect)
+
+
+@pytest.mark.data
+def test_the_page_has_the_numbers_of_the_run(example: Any) -> None:
+    name, result = example
+    text = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (.+?) \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \|", text, re.M
+    )
+    assert {row[0] for row in rows} == {m.name for m in result.models if m.model != "ols"}
+    for model, *shown in rows:
+        numbers = [float(number.replace("−", "-")) for number in shown]
+        for effect, (estimate, low, high) in zip(("direct", "indirect"), (numbers[:3], numbers[3:]), strict=True):
+            row = treatment_row(result, model, effect)
+            # Two decimals are shown.
+            assert (estimate, low, high) == pytest.approx(
+                (row["estimate"], row["conf_low"], row["conf_high"]), abs=0.0051
+            ), (model, effect)
+
+
+@pytest.mark.data
+def test_every_study_says_what_weakens_it(example: Any) -> None:
+    name, result = example
+    cautions = " ".join(result.cautions)
+    assert "smallest spillover that this design would detect" in cautions
+    if name == "china-provinces":
+        assert "In none of the 12 models with neighbours" in cautions
+        assert "2016–2018" in cautions
+        assert any("440000" in note for note in result.weights[0].facts["notes"])
+    else:
+        assert "The models disagree" in cautions
+        assert "common to all 24 values of country" in cautions
+        assert any("CY00" in note for note in result.weights[2].facts["notes"])
+
+
+@pytest.mark.data
+def test_the_china_study_runs_from_the_command_line(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = EXAMPLES / "china-provinces" / "study.toml"
+    with pytest.raises(SystemExit) as leave:
+        cli.main(["run", str(study), "--data", str(data), "--out", str(tmp_path / "o")])
+    assert not leave.value.code, capsys.readouterr().err
+    assert (tmp_path / "o" / "report.html").stat().st_size > 10_000
+    assert "no spillover is visible" in capsys.readouterr().out
