@@ -273,3 +273,103 @@ def test_truth_rows_say_whether_the_interval_covers(result: StudyResult) -> None
     assert not by_name["indirect effect"].covered
     direct = by_name["direct effect"]
     assert direct.covered == (direct.conf_low <= 0.0 <= direct.conf_high)
+
+
+# -- other kinds of study -------------------------------------------------------------------------
+
+
+def test_a_small_demo_has_truth_beside_its_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spillover.simulation.config import SystemConfig
+    from spillover.study import demo
+
+    small = SystemConfig(n_regions=60, n_periods=3, n_clusters=20, periphery=(0.1, 0.6), informal_decay_ratio=1.0)
+    monkeypatch.setattr(demo, "demo_config", lambda: small)
+    result = demo.run_demo(5)
+    assert result.kind == "demo"
+    assert result.panel.planar
+    assert [row.quantity for row in result.truth] == ["direct effect", "indirect effect", "total effect"]
+    # 333.2 patents at distance 0 per unit of HTI is the sum of the three channels; a region's own distance lowers it.
+    assert 200.0 < result.truth[0].truth < 333.2
+    assert StudyResult.from_json(result.to_json()) == result
+    assert demo.run_demo(5).models == result.models
+
+
+def test_a_study_without_a_map_uses_weights_from_a_file(tmp_path: Path) -> None:
+    study = FILE_STUDY.replace('geometry = "map.geojson"\n', "").replace(
+        'kind = "knn"\nk = 4', 'kind = "file"\nfile = "w.csv"'
+    )
+    path = write_study(tmp_path, study)
+    write_weights(tmp_path, REGIONS)
+    result = run_study(path)
+    assert result.panel.geometry is None
+    assert result.weights[0].facts["links"] == 2 * N
+
+
+def test_a_cross_section_has_no_within_and_no_effects(tmp_path: Path) -> None:
+    study = STUDY.replace('period = "year"\n', "").replace("main = true", 'effects = "none"\nmain = true')
+    study = study.replace('model = "ols"', 'model = "ols"\neffects = "none"')
+    study = study[: study.rindex("[[models]]")]
+    path = write_study(tmp_path, study)
+    head, *rows = (tmp_path / "regions.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "regions.csv").write_text("\n".join([head, *(r for r in rows if ",2013," in r)]), encoding="utf-8")
+    result = run_study(path)
+    assert {row["transform"] for row in result.diagnostics.moran} == {"level"}
+    assert result.model().covariance == "information"
+    assert any("cross-section" in caution for caution in result.cautions)
+
+
+def write_industries(folder: Path) -> None:
+    """Two industries, 30 and 70 jobs in every region but R00, which has 60 and 40."""
+    lines = ["region,year,industry,jobs"]
+    for region in REGIONS:
+        for year in PERIODS:
+            high = 60 if region == "R00" else 30
+            lines += [f"{region},{year},26,{high}", f"{region},{year},10,{100 - high}"]
+    (folder / "industries.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+INDUSTRY = 'table = "industries.csv"\nindustry = "industry"\nvalue = "jobs"\nhigh_tech = ["26"]'
+
+
+def test_a_quotient_from_a_table_by_industry(tmp_path: Path) -> None:
+    path = write_study(tmp_path, STUDY.replace('sector = "hti"\ntotal = "jobs"', INDUSTRY))
+    write_industries(tmp_path)
+    prepared = prepare(load_study(path, {}).config)
+    # Share 0.6 in R00 over the share of all, (60 + 29 · 30) / 3000 = 0.31.
+    np.testing.assert_allclose(prepared.panel["lq"][0], 0.6 / 0.31, rtol=1e-12)
+    np.testing.assert_allclose(prepared.panel["lq"][1], 0.3 / 0.31, rtol=1e-12)
+
+
+@pytest.mark.parametrize("source", ['sector = "hti"', INDUSTRY])
+def test_a_density_measures_its_areas_on_the_map(tmp_path: Path, source: str) -> None:
+    study = STUDY.replace('"location-quotient"', '"density"').replace('sector = "hti"\ntotal = "jobs"', source)
+    path = write_study(tmp_path, study)
+    write_industries(tmp_path)
+    prepared = prepare(load_study(path, {}).config)
+    # A cell of 0.5° × 0.5° at 45° north: (0.5 · 111.2 km) · (0.5 · 111.2 km · cos 45.25°) ≈ 2,180 km²; within 1 %, the
+    # difference between the sphere and the ellipsoid.
+    area = prepared.panel["area_km2"][0, 0]
+    assert area == pytest.approx((0.5 * 111.2) ** 2 * math.cos(math.radians(45.25)), rel=0.01)
+    activity = 60.0 if "industries" in source else prepared.panel["hti"][0, 0]
+    assert prepared.panel["lq"][0, 0] == pytest.approx(activity / area, rel=1e-12)
+
+
+def test_an_industry_table_without_a_region_is_refused(tmp_path: Path) -> None:
+    study = STUDY.replace('"location-quotient"', '"density"').replace('sector = "hti"\ntotal = "jobs"', INDUSTRY)
+    path = write_study(tmp_path, study)
+    write_industries(tmp_path)
+    text = (tmp_path / "industries.csv").read_text(encoding="utf-8")
+    (tmp_path / "industries.csv").write_text(
+        "\n".join(line for line in text.splitlines() if not line.startswith("R45")), encoding="utf-8"
+    )
+    with pytest.raises(AlignmentError, match="R45"):
+        run_study(path)
+
+
+def test_islands_dropped_from_the_main_weights_leave_the_study_and_are_named(tmp_path: Path) -> None:
+    path = write_study(tmp_path, FILE_STUDY.replace('file = "w.csv"', 'file = "w.csv"\nislands = "drop"'))
+    write_weights(tmp_path, REGIONS[:-1])
+    result = run_study(path)
+    assert len(result.panel.regions) == N - 1
+    assert any("R45" in line for line in result.panel.log)
+    assert result.regional is not None

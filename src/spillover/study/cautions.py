@@ -52,10 +52,19 @@ def _detectable(model: ModelResult, panel: Panel) -> Iterator[str]:
     smallest = _DETECTABLE * row["std_error"]
     few = f"; {len(panel.regions)} regions are few" if len(panel.regions) < FEW_REGIONS else ""
     yield (
-        f"The smallest spillover that this design would detect four times out of five (5 % level) is {smallest:.2g} "
-        f"(in units of the indirect effect; the estimate is {row['estimate']:.2g}){few}. "
+        f"The smallest spillover that this design would detect four times out of five (5 % level) is "
+        f"{_number(smallest)} (in units of the indirect effect; the estimate is {_number(row['estimate'])}){few}. "
         "A smaller spillover can be there and not be seen."
     )
+
+
+def _number(value: float) -> str:
+    """Two significant digits, or whole numbers with thousands separated.
+
+    >>> _number(0.4449), _number(5512.3)
+    ('0.44', '5,512')
+    """
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _agreement(models: Sequence[ModelResult]) -> Iterator[str]:
@@ -84,7 +93,7 @@ def _errors(model: ModelResult) -> Iterator[str]:
     row, other = _indirect(model), _indirect(model.model_copy(update={"impacts": model.information_errors}))
     if row is None or other is None:
         return
-    text = f"{row['std_error']:.2g} clustered by region, {other['std_error']:.2g} from the information matrix"
+    text = f"{_number(row['std_error'])} clustered by region, {_number(other['std_error'])} from the information matrix"
     if (row["conf_low"] <= 0 <= row["conf_high"]) != (other["conf_low"] <= 0 <= other["conf_high"]):
         yield (
             f"The standard errors decide here: that of the spillover is {text}, and only one of the two intervals "
