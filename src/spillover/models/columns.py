@@ -1,0 +1,183 @@
+"""Formula + Panel + W → `Columns`: raw arrays, before any effect is removed, for models outside the main design.
+
+Grouped effects, counts and missing outcomes each remove effects in their own way, so they share only this step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spillover.errors import DesignError, MissingCellError, OptionError, UnknownColumnError, did_you_mean, show_labels
+from spillover.models.formula import Formula, evaluate_term, parse_formula
+from spillover.numerics.grouped import GroupedTransformation
+from spillover.numerics.least_squares import Projection, project
+from spillover.numerics.within import Transformation
+from spillover.panel.panel import Panel, Period
+from spillover.typing import BoolArray, FloatArray
+from spillover.weights.weights import SpatialWeights
+
+MODELS = ("ols", "slx", "sar", "sdm")
+ABSORBED_SHARE = 1e-9  # of a column's length that must survive demeaning; less is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """The outcome and the regressors of a formula, as they came.
+
+    Attributes
+    ----------
+    y_raw : (n, t) outcome; NaN where it is missing and the model allows that.
+    x_raw : (kx, n, t) regressors without intercept.
+    z_raw : (k, n, t) intercept (where the model has one), X, then W X.
+    terms : k names, "log(lq)" and "W*log(lq)".
+    own, neighbour : regressor → position of its β and (where lagged) its θ in `terms`.
+    transformation : the means that were removed.
+    """
+
+    formula: Formula
+    regions: tuple[str, ...]
+    periods: tuple[Period, ...]
+    y_raw: FloatArray
+    x_raw: FloatArray
+    z_raw: FloatArray
+    terms: tuple[str, ...]
+    own: dict[str, int]
+    neighbour: dict[str, int]
+    response: str
+    transformation: Transformation | GroupedTransformation
+
+    @property
+    def k(self) -> int:
+        """Number of slopes, intercept included."""
+        return len(self.terms)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, t)."""
+        return len(self.regions), len(self.periods)
+
+    @property
+    def observed(self) -> BoolArray:
+        """(n, t) whether the outcome is there."""
+        return np.isfinite(self.y_raw)
+
+
+def build_columns(
+    formula_text: str,
+    panel: Panel,
+    weights: SpatialWeights | None,
+    *,
+    model: str,
+    transformation: Transformation | GroupedTransformation,
+    lagged: Sequence[str] | None = None,
+    missing_outcome: bool = False,
+) -> Columns:
+    """Evaluate a formula and lag its regressors; `weights` is aligned to the panel already.
+
+    Raises
+    ------
+    MissingCellError : a regressor (or, unless `missing_outcome`, the outcome) has missing cells; they are named.
+    DesignError : a regressor that the effects absorb.
+    """
+    if model != "ols" and weights is None:
+        raise OptionError(f"a {model} model needs spatial weights", fix="give weights=…, or model='ols'")
+    formula = parse_formula(formula_text)
+    y = evaluate_term((formula.response,), panel)
+    x = {name: evaluate_term(factors, panel) for name, factors in zip(formula.names, formula.terms, strict=True)}
+    check_complete(x if missing_outcome else {formula.response: y, **x}, panel)
+    chosen = choose_lagged(formula, model, lagged)
+    intercept = formula.intercept and not (transformation.removes_regions or transformation.removes_periods)
+    terms = (*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{name}" for name in chosen))
+    blocks = [np.ones((1, *panel.shape))] if intercept else []
+    blocks += [x[name][None] for name in formula.names]
+    blocks += [weights.lag(x[name])[None] for name in chosen if weights is not None]
+    position = {term: i for i, term in enumerate(terms)}
+    columns = Columns(
+        formula=formula,
+        regions=panel.regions,
+        periods=panel.periods,
+        y_raw=y,
+        x_raw=np.stack([x[name] for name in formula.names]),
+        z_raw=np.concatenate(blocks),
+        terms=terms,
+        own={name: position[name] for name in formula.names},
+        neighbour={name: position[f"W*{name}"] for name in chosen},
+        response=formula.response,
+        transformation=transformation,
+    )
+    _check_absorbed(columns)
+    return columns
+
+
+def check_complete(columns: dict[str, FloatArray], panel: Panel) -> None:
+    """Refuse missing cells by name."""
+    holes = [
+        f"{name} of {panel.regions[i]} in {panel.periods[j]}"
+        for name, values in columns.items()
+        for i, j in np.argwhere(~np.isfinite(values))
+    ]
+    if holes:
+        raise MissingCellError(
+            f"{len(holes)} cells of the model are missing or not finite",
+            got=show_labels(holes),
+            causes=("the table has blanks", "a lag reaches before the first period or over a gap in the years"),
+            fix="keep a complete part with balanced_panel(panel, columns), fill an outcome's gaps by likelihood with "
+            "fit_missing(…), or a regressor's by multiple imputation with impute(…) and pool(…)",
+        )
+
+
+def choose_lagged(formula: Formula, model: str, lagged: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the regressors that also enter as W x."""
+    if model in ("ols", "sar"):
+        if lagged is not None:
+            raise OptionError(f"a {model} model has no W x terms, so 'lagged' does not apply", fix="use 'slx' or 'sdm'")
+        return ()
+    if lagged is None:
+        return formula.names
+    for name in lagged:
+        if name not in formula.names:
+            raise UnknownColumnError(
+                f"{name!r} is to be lagged in space but is not a regressor of the formula",
+                expected=show_labels(formula.names, 12),
+                fix=did_you_mean(name, formula.names) or "write the term as it stands in the formula",
+            )
+    if not lagged:
+        raise OptionError(f"a {model} model with no lagged regressor", fix="use model='ols' or 'sar'")
+    return tuple(name for name in formula.names if name in lagged)
+
+
+def _check_absorbed(columns: Columns) -> None:
+    transformation = columns.transformation
+    if not (transformation.removes_regions or transformation.removes_periods):
+        return
+    for name, values in zip(columns.own, columns.x_raw, strict=True):
+        left = transformation.apply(values)
+        if np.linalg.norm(left) <= ABSORBED_SHARE * float(np.linalg.norm(values)):
+            raise DesignError(
+                f"the regressor {name!r} is a sum of parts that the effects absorb; nothing of it is left",
+                causes=("a variable that is constant in time or within its group", "a national series"),
+                fix=f"drop {name!r}, interact it with something that varies, or use other effects",
+            )
+
+
+def least_squares(matrix: FloatArray, terms: Sequence[str]) -> Projection:
+    """Least squares of the last columns of (m, k + q) on the first k; collinear terms are refused by name."""
+    found = project(matrix, len(terms))
+    if isinstance(found, Projection):
+        return found
+    parts = []
+    for one in found:
+        others = show_labels((terms[i] for i in one.of), 8)
+        parts.append(f"{terms[one.column]!r} is a combination of {others}" if others else f"{terms[one.column]!r} is 0")
+    raise DesignError(
+        "some regressors are exact combinations of others",
+        got="; ".join(parts),
+        causes=(
+            "a full set of shares or dummies beside effects",
+            "a W x that repeats what the effects or x already say (complete groups of one size)",
+        ),
+        fix="drop one regressor of each combination, or choose which are lagged in space with lagged=…",
+    )

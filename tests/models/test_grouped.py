@@ -1,0 +1,324 @@
+"""Grouped effects: brute-force transformation, one group = two-way, refusals, and the European regions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import spillover as so
+from simulated import lattice, named_weights, nearest, row_standardised
+from spillover.effects.impacts import average_effects
+from spillover.errors import DesignError, OptionError, UnknownColumnError, WeakIdentificationWarning, WeightsError
+from spillover.models.grouped import fit_grouped
+from spillover.models.static_fit import StaticFit
+from spillover.panel.panel import Panel
+from spillover.weights.groups import within_groups
+from spillover.weights.weights import SpatialWeights
+
+FORMULA = "y ~ x0 + x1"
+SIZES = (9, 6, 12, 5)  # regions of the four groups
+T = 5
+SEGMENTS = ("a", "a", "b", "b", "b")
+
+
+def block_weights(sizes: tuple[int, ...], k: int = 3, seed: int = 0) -> tuple[SpatialWeights, dict[str, str]]:
+    """k nearest neighbours inside every group: asymmetric blocks with complex eigenvalues."""
+    n = sum(sizes)
+    links, start, group = np.zeros((n, n)), 0, {}
+    for g, size in enumerate(sizes):
+        links[start : start + size, start : start + size] = nearest(size, min(k, size - 1), seed + g)
+        group |= {f"r{i:03d}": f"G{g}" for i in range(start, start + size)}
+        start += size
+    return named_weights(row_standardised(links)), group
+
+
+def simulate_grouped(
+    weights: SpatialWeights, group: dict[str, str], t: int, seed: int, rho: float = 0.4, noise: float = 1.0
+) -> Panel:
+    """SDM with region × segment and group × period effects."""
+    rng = np.random.default_rng(seed)
+    n = weights.n
+    codes = np.unique([group[r] for r in weights.regions], return_inverse=True)[1]
+    x = rng.normal(size=(2, n, t)) + rng.normal(size=(2, codes.max() + 1, t))[:, codes]
+    mean = (
+        3.0 * rng.normal(size=(codes.max() + 1, t))[codes] + rng.normal(size=(n, 1)) + noise * rng.normal(size=(n, t))
+    )
+    mean = mean + x[0] - 0.5 * x[1] + 0.5 * weights.lag(x[0]) + 0.3 * weights.lag(x[1])
+    y = np.linalg.solve(np.eye(n) - rho * weights.matrix.toarray(), mean)
+    return Panel(weights.regions, tuple(range(2000, 2000 + t)), {"y": y, "x0": x[0], "x1": x[1]})
+
+
+def complement(blocks: list[int]) -> np.ndarray:
+    """Orthonormal columns orthogonal to the constant of every block: the F of Lee & Yu, group by group."""
+    total = sum(blocks)
+    columns, start = [], 0
+    for size in blocks:
+        q = np.linalg.qr(np.column_stack([np.ones(size), np.eye(size)[:, : size - 1]]))[0][:, 1:]
+        part = np.zeros((total, size - 1))
+        part[start : start + size] = q
+        columns.append(part)
+        start += size
+    return np.concatenate(columns, axis=1)
+
+
+def transformed(fit: StaticFit, segments: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(F_n'Y F_T, F_n'Z F_T, F_n'W F_n) by explicit matrices."""
+    f_n, f_t = complement(list(SIZES)), complement(segments) if segments else np.eye(fit.design.shape[1])
+    z = np.stack([f_n.T @ column @ f_t for column in fit.design.z_raw])
+    assert fit.weights is not None
+    return f_n.T @ fit.design.y_raw @ f_t, z, f_n.T @ fit.weights.matrix.toarray() @ f_n
+
+
+@pytest.mark.parametrize(("names", "lengths"), [(None, [T]), (SEGMENTS, [2, 3])])
+@pytest.mark.parametrize("model", ["sar", "sdm"])
+def test_likelihood_and_information_equal_the_explicit_transformation(
+    model: str, names: tuple[str, ...] | None, lengths: list[int]
+) -> None:
+    weights, group = block_weights(SIZES)
+    panel = simulate_grouped(weights, group, T, 3)
+    fit = fit_grouped(FORMULA, panel, weights, groups=group, segments=names, model=model, covariance="information")
+    y, z, w = transformed(fit, lengths)
+    k, m, sigma2 = fit.design.k, y.size, fit.statistics["sigma2"]
+    s = np.eye(len(w)) - fit.rho * w
+    e = s @ y - np.tensordot(fit.estimates.values[:k], z, axes=1)
+    brute = -0.5 * m * np.log(2 * np.pi * sigma2) - np.sum(e**2) / (2 * sigma2) + y.shape[1] * np.linalg.slogdet(s)[1]
+    assert fit.statistics["log_likelihood"] == pytest.approx(brute, abs=1e-9)  # sums of 120 terms in double precision
+    assert fit.statistics["n_effective"] == m
+
+    # It is the maximum of that density, over everything: the gradient by central differences vanishes.
+    def density(parameters: np.ndarray) -> float:
+        s = np.eye(len(w)) - parameters[k] * w
+        e = s @ y - np.tensordot(parameters[:k], z, axes=1)
+        v = parameters[k + 1]
+        return -0.5 * m * np.log(2 * np.pi * v) - np.sum(e**2) / (2 * v) + y.shape[1] * np.linalg.slogdet(s)[1]
+
+    at = np.array([*fit.estimates.values, sigma2])
+    steps = np.eye(at.size) * 1e-5
+    gradient = [(density(at + step) - density(at - step)) / 2e-5 for step in steps]
+    assert gradient == pytest.approx(np.zeros(at.size), abs=2e-5)  # differences of numbers near 200 over 2e-5
+
+    # Expected information of vec(Y*) ~ N(μ, Ω): μ_a'Ω^{-1}μ_b + ½ tr Ω^{-1}Ω_aΩ^{-1}Ω_b, period by period.
+    g = np.linalg.solve(s.T, w.T).T  # W S^{-1}
+    mean = np.linalg.solve(s, np.tensordot(fit.estimates.values[:k], z, axes=1))
+    derivative = [np.linalg.solve(s, column) for column in z] + [np.linalg.solve(s, w @ mean)]
+    information = np.zeros((k + 2, k + 2))
+    for a in range(k + 1):
+        for b in range(k + 1):
+            information[a, b] = np.sum((s @ derivative[a]) * (s @ derivative[b])) / sigma2
+    information[k, k] += y.shape[1] * (np.trace(g @ g) + np.sum(g * g))
+    information[k, k + 1] = information[k + 1, k] = y.shape[1] * np.trace(g) / sigma2
+    information[k + 1, k + 1] = m / (2 * sigma2**2)
+    brute_cov = np.linalg.inv(information)[: k + 1, : k + 1]
+    assert fit.estimates.cov == pytest.approx(brute_cov, rel=1e-8, abs=1e-14)
+
+
+@pytest.mark.parametrize("model", ["ols", "slx", "sar", "sdm"])
+@pytest.mark.parametrize("covariance", ["information", "cluster"])
+@pytest.mark.parametrize("effects", ["time", "two-way", "individual", "none"])
+def test_one_group_is_the_ordinary_fit(
+    model: str, covariance: str, effects: str, grid_panel: Panel, queen_grid: SpatialWeights
+) -> None:
+    w = None if model == "ols" else queen_grid
+    ordinary = so.fit(FORMULA, grid_panel, w, model=model, effects=effects, covariance=covariance)  # type: ignore[arg-type]
+    grouped = fit_grouped(
+        FORMULA,
+        grid_panel,
+        w,
+        by="period" if effects in ("time", "two-way") else None,
+        region_effects=effects in ("individual", "two-way"),
+        model=model,
+        covariance=covariance,
+    )
+    assert grouped.estimates.values == pytest.approx(ordinary.estimates.values, abs=1e-10)
+    assert grouped.estimates.cov == pytest.approx(ordinary.estimates.cov, abs=1e-10)
+    assert grouped.statistics["log_likelihood"] == pytest.approx(ordinary.statistics["log_likelihood"], abs=1e-8)
+    assert grouped.statistics["n_effective"] == ordinary.statistics["n_effective"]
+
+
+def test_group_period_and_region_segment_constants_change_nothing() -> None:
+    weights, group = block_weights(SIZES)
+    panel = simulate_grouped(weights, group, T, 3)
+    base = fit_grouped(FORMULA, panel, weights, groups=group, segments=SEGMENTS)
+    rng = np.random.default_rng(0)
+    codes = np.unique([group[r] for r in weights.regions], return_inverse=True)[1]
+    shift = 50 * rng.normal(size=(4, T))[codes]
+    shift = shift + 50 * rng.normal(size=(weights.n, 2))[:, [0, 0, 1, 1, 1]]
+    moved = panel.with_variables({"y": panel["y"] + shift, "x0": panel["x0"] - 2 * shift})
+    other = fit_grouped(FORMULA, moved, weights, groups=group, segments=SEGMENTS)
+    # W of a constant of a group is that constant; W of a region constant is a region constant.
+    assert other.estimates.values == pytest.approx(base.estimates.values, abs=1e-9)
+    assert other.estimates.cov == pytest.approx(base.estimates.cov, abs=1e-9)
+    effects = average_effects(base)
+    closed = (base.estimates["x0"] + base.estimates["W*x0"]) / (1 - base.rho)
+    assert effects["total: x0"] == pytest.approx(closed, rel=1e-12)  # rows sum to one in every group
+
+
+def test_relabelling_changes_nothing() -> None:
+    weights, group = block_weights(SIZES)
+    panel = simulate_grouped(weights, group, T, 3)
+    base = fit_grouped(FORMULA, panel, weights, groups=group)
+    order = np.random.default_rng(5).permutation(weights.n)
+    names = [f"q{order[i]:03d}" for i in range(weights.n)]
+    position = np.argsort(names)
+    renamed = Panel(tuple(sorted(names)), panel.periods, {k: v[position] for k, v in panel.variables.items()})
+    other = fit_grouped(
+        FORMULA,
+        renamed,
+        SpatialWeights(weights.matrix, tuple(names), "renamed", "row"),
+        groups={new: group[old] for new, old in zip(names, weights.regions, strict=True)},
+    )
+    assert other.estimates.values == pytest.approx(base.estimates.values, abs=1e-9)
+    assert other.estimates.cov == pytest.approx(base.estimates.cov, abs=1e-9)
+
+
+def test_a_cross_section_with_country_dummies() -> None:
+    weights, group = block_weights((9, 6, 12, 15))
+    panel = simulate_grouped(weights, group, 1, 4)
+    fit = fit_grouped("y ~ x0", panel, weights, groups=group, model="slx")
+    # Brute force: least squares with one dummy per group.
+    codes = np.unique([group[r] for r in weights.regions], return_inverse=True)[1]
+    x = panel["x0"][:, 0]
+    design = np.column_stack([x, weights.lag(x), np.eye(4)[codes]])
+    beta, rest = np.linalg.lstsq(design, panel["y"][:, 0], rcond=None)[:2]
+    assert fit.estimates.values == pytest.approx(beta[:2], rel=1e-10)
+    # 42 regions less 4 dummies less 2 slopes are free.
+    assert fit.estimates.cov == pytest.approx(np.linalg.inv(design.T @ design)[:2, :2] * rest[0] / 36, rel=1e-9)
+
+
+def test_clustering_by_group_equals_brute_scores_and_needs_ten_groups() -> None:
+    sizes = (5, 6, 7, 5, 6, 7, 5, 6, 7, 8, 4)
+    weights, group = block_weights(sizes, k=2)
+    panel = simulate_grouped(weights, group, 4, 9)
+    fit = fit_grouped(FORMULA, panel, weights, groups=group, covariance="cluster-group")
+    info = fit_grouped(FORMULA, panel, weights, groups=group, covariance="information")
+    # Score of each group's own likelihood by central differences: the likelihood is a sum over groups.
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    k, w, sigma2 = fit.design.k, weights.matrix.toarray(), fit.statistics["sigma2"]
+    f_t = complement([4])
+
+    def density(g: int, parameters: np.ndarray) -> float:
+        at = slice(starts[g], starts[g + 1])
+        f = complement([sizes[g]])
+        s = f.T @ (np.eye(sizes[g]) - parameters[k] * w[at, at]) @ f
+        y = f.T @ fit.design.y_raw[at] @ f_t
+        z = np.stack([f.T @ column[at] @ f_t for column in fit.design.z_raw])
+        e, v = s @ y - np.tensordot(parameters[:k], z, axes=1), parameters[k + 1]
+        return -0.5 * y.size * np.log(v) - np.sum(e**2) / (2 * v) + 3 * np.linalg.slogdet(s)[1]
+
+    at = np.array([*fit.estimates.values, sigma2])
+    steps = np.eye(k + 2) * 1e-5
+    scores = np.array([[(density(g, at + s) - density(g, at - s)) / 2e-5 for s in steps] for g in range(len(sizes))])
+    # Bread: the inverse expected information of (δ, ρ, σ²); its (δ, ρ) block is the information covariance, and its
+    # σ² row follows from I_σρ = 3 tr(JGJ)/σ², I_σσ = m/(2σ⁴).
+    trace = 0.0
+    for g in range(len(sizes)):
+        block = w[starts[g] : starts[g + 1], starts[g] : starts[g + 1]]
+        f = complement([sizes[g]])
+        inner = f.T @ block @ f
+        trace += np.trace(np.linalg.solve(np.eye(len(inner)) - fit.rho * inner, inner))
+    m = fit.statistics["n_effective"]
+    slope = -(3 * trace / sigma2) / (m / (2 * sigma2**2))
+    bread = np.column_stack([info.estimates.cov, slope * info.estimates.cov[:, k]])
+    brute = bread @ scores.T @ scores @ bread.T * 11 / 10
+    assert fit.estimates.cov == pytest.approx(brute, rel=1e-5, abs=1e-9)  # scores by central differences
+    assert fit.estimates.df == 10.0
+    few, few_group = block_weights(SIZES)
+    with pytest.raises(OptionError, match="too few groups"):
+        fit_grouped(FORMULA, simulate_grouped(few, few_group, T, 3), few, groups=few_group, covariance="cluster-group")
+
+
+# -- what is refused ----------------------------------------------------------------------------
+
+
+def test_a_w_that_crosses_groups_is_refused_with_examples() -> None:
+    weights = named_weights(row_standardised(lattice(6, 6)))
+    group = {r: "north" if i < 18 else "south" for i, r in enumerate(weights.regions)}
+    panel = simulate_grouped(weights, group, T, 1)
+    with pytest.raises(WeightsError, match=r"12 of 120 links, such as r018 → r012 \(south → north\)") as caught:
+        fit_grouped(FORMULA, panel, weights, groups=group)
+    assert "within_groups(weights, groups)" in str(caught.value)
+    # Brute force of the cure: 6 × 6 rook grid cut between rows 2 and 3.
+    cut = within_groups(weights, group)
+    links = lattice(6, 6)
+    links[:18, 18:] = links[18:, :18] = 0.0
+    assert cut.matrix.toarray() == pytest.approx(links / links.sum(axis=1, keepdims=True), abs=1e-15)
+    assert any("12 of 120 links between different groups were cut" in note for note in cut.notes)
+    assert fit_grouped(FORMULA, panel, cut, groups=group).statistics["n_groups"] == 2
+
+
+def test_regions_and_groups_that_drop_out_are_named() -> None:
+    weights = named_weights(row_standardised(lattice(4, 4)))
+    group = dict.fromkeys(weights.regions, "A") | {"r000": "lonely", "r015": "pair", "r003": "pair"}
+    cut = within_groups(weights, group)
+    assert cut.n == 13
+    notes = " ".join(cut.notes)
+    for name in ("r000", "r003", "r015"):
+        assert name in notes
+    assert "groups that dropped out: lonely, pair (of one region only: lonely)" in notes
+
+
+def test_groups_that_cannot_identify_rho_are_refused() -> None:
+    complete, group = block_weights((4,) * 6, k=3)
+    panel = simulate_grouped(complete, group, T, 2)
+    with pytest.raises(DesignError, match="too small or too dense to identify ρ") as caught:
+        fit_grouped(FORMULA, panel, complete, groups=group, model="sar")
+    assert "G0 (4 regions)" in str(caught.value)
+    # Complete groups of different sizes identify ρ, weakly (Lee 2007).
+    sizes, group = block_weights((4, 6, 9, 12), k=30)
+    with pytest.warns(WeakIdentificationWarning, match="differences between the sizes"):
+        fit_grouped(FORMULA, simulate_grouped(sizes, group, 12, 2, rho=0.2, noise=0.3), sizes, groups=group)
+
+
+def test_single_groups_unknown_groups_and_bad_segments_are_refused(
+    grid_panel: Panel, queen_grid: SpatialWeights
+) -> None:
+    group = dict.fromkeys(queen_grid.regions, "A") | {"r007": "B"}
+    with pytest.raises(DesignError, match="one region") as caught:
+        fit_grouped(FORMULA, grid_panel, groups=group, model="ols")
+    assert "r007" in str(caught.value)
+    with pytest.raises(UnknownColumnError, match="no grouping 'country'"):
+        fit_grouped(FORMULA, grid_panel, queen_grid, groups="country")
+    with pytest.raises(OptionError, match="one name per period"):
+        fit_grouped(FORMULA, grid_panel, queen_grid, segments=("a", "b"))
+    with pytest.raises(DesignError, match="segment of its own"):
+        fit_grouped(FORMULA, grid_panel, queen_grid, segments=tuple("abcdef"))
+    alone = fit_grouped(FORMULA, grid_panel, queen_grid, segments=("a", "a", "a", "b", "b", "c"))
+    assert any("alone in their segment are absorbed: 2005" in note for note in alone.notes)
+
+
+def test_a_gap_in_the_years_stays_a_gap(grid_panel: Panel, queen_grid: SpatialWeights) -> None:
+    gap = grid_panel.select(periods=[2000, 2001, 2004, 2005])
+    with pytest.raises(so.SpilloverError, match=r"x1.* of r000 in 2000, .* of r000 in 2004"):
+        fit_grouped("y ~ x0 + lag(x1)", gap, queen_grid)  # 2004 has no year before it; 2001 and 2005 do
+    assert fit_grouped(FORMULA, gap, queen_grid).statistics["n_effective"] == 41 * 3
+
+
+@pytest.mark.data
+def test_europe_with_country_year_effects(data: Path) -> None:
+    panel = so.read_panel(
+        data / "eu_nuts2_hti" / "eu_nuts2_balanced_2008_2012.csv", region="nuts2", period="year", groups=["country"]
+    )
+    import pandas as pd
+
+    places = pd.read_csv(data / "eu_nuts2_hti" / "nuts2_2016_regions.csv").set_index("nuts2")
+    at = np.radians(places.loc[list(panel.regions), ["centroid_lat", "centroid_lon"]].to_numpy())
+    vector = np.column_stack(
+        [np.cos(at[:, 0]) * np.cos(at[:, 1]), np.cos(at[:, 0]) * np.sin(at[:, 1]), np.sin(at[:, 0])]
+    )
+    closeness = vector @ vector.T
+    np.fill_diagonal(closeness, -2.0)
+    n = len(panel.regions)
+    links = np.zeros((n, n))
+    links[np.repeat(np.arange(n), 6), np.argsort(-closeness, axis=1)[:, :6].ravel()] = 1.0
+    weights = SpatialWeights(row_standardised(links), panel.regions, "6 nearest", "row")
+    with pytest.raises(WeightsError, match="artefact"):
+        fit_grouped("log(epo_patents) ~ log(emp_hti)", panel, weights, groups="country")
+    cut = within_groups(weights, dict(zip(panel.regions, panel.groups["country"], strict=True)))
+    assert "of one region only" in " ".join(cut.notes)
+    part = panel.select(regions=cut.regions)
+    fit = fit_grouped("log(epo_patents) ~ log(emp_hti)", part, cut, groups="country")
+    groups = fit.statistics["n_groups"]
+    assert fit.statistics["n_effective"] == (cut.n - groups) * 4  # 5 years less one
+    assert -1.0 < fit.rho < 1.0
