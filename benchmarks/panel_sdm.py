@@ -17,7 +17,7 @@ from scipy.spatial import Delaunay
 
 import spillover as so
 from spillover.models.design import build_design
-from spillover.models.spec import ModelSpec
+from spillover.models.spec import ModelSpec, assign_roles
 from spillover.panel.panel import Panel
 from spillover.weights.weights import SpatialWeights
 
@@ -64,7 +64,7 @@ def main() -> None:
 
     formula = "y ~ " + " + ".join(f"x{j}" for j in range(K))
     spec = ModelSpec(formula)
-    design = build_design(spec, panel, weights)
+    design = build_design(spec, panel, assign_roles(spec, panel.regions, weights, None, None))
     stacked, y = np.ascontiguousarray(design.z), np.ascontiguousarray(design.y.ravel())
     works: dict[str, Callable[[], object]] = {
         "numpy lstsq": lambda: np.linalg.lstsq(stacked, y, rcond=None),

@@ -17,10 +17,20 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 Standardisation: TypeAlias = Literal["none", "row", "spectral", "scalar", "min-max"]
 IslandPolicy: TypeAlias = Literal["error", "keep", "nearest", "drop"]
-ModelName: TypeAlias = Literal["ols", "slx", "sar", "sdm"]
+ModelName: TypeAlias = Literal["ols", "slx", "sar", "sdm", "sem", "sdem", "sac", "gns"]
 Effects: TypeAlias = Literal["none", "individual", "time", "two-way"]
 Correction: TypeAlias = Literal["lee-yu", "none"]
-CovarianceName: TypeAlias = Literal["default", "information", "cluster"]
+CovarianceName: TypeAlias = Literal[
+    "default",
+    "information",
+    "hessian",
+    "sandwich",
+    "hc",
+    "cluster",
+    "two-way-cluster",
+    "driscoll-kraay",
+    "conley",
+]
 
 Progress: TypeAlias = Callable[[str, float], None]
 """Called with a short text and the share done in [0, 1]; long work reports through it."""

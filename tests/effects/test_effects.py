@@ -8,7 +8,7 @@ import scipy.sparse as sp
 
 import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
-from spillover.effects import regional
+from spillover.effects import kernel
 from spillover.effects.regional import effect_matrix, regional_effects, strongest_links
 from spillover.errors import OptionError, UnknownColumnError
 from spillover.models.result import SpatialFit
@@ -26,7 +26,7 @@ def dense_effects(fit: SpatialFit, weights: SpatialWeights, values: np.ndarray, 
     """(n, n) M = (I − ρW)^{-1}(βI + θW) at any parameter vector."""
     w = weights.matrix.toarray()
     own, neighbour = fit.design.own[name], fit.design.neighbour.get(name)
-    rho = values[-1] if fit.point.engine is not None else 0.0
+    rho = values[-1] if fit.roles.outcome else 0.0
     theta = values[neighbour] if neighbour is not None else 0.0
     return np.linalg.solve(np.eye(len(w)) - rho * w, values[own] * np.eye(len(w)) + theta * w)
 
@@ -66,7 +66,7 @@ def test_averages_and_errors_equal_the_dense_effect_matrix(model: str, name: str
 def test_effects_by_region_equal_the_dense_effect_matrix(
     model: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(regional, "CHUNK", 7)  # several chunks and a remainder
+    monkeypatch.setattr(kernel, "CHUNK", 7)  # several chunks and a remainder
     weights, effects = MAPS[name]
     fit = so.fit(FORMULA, simulate_sdm(weights, 5, seed=2), weights, model=model, effects=effects)
 
@@ -90,7 +90,7 @@ def test_effects_by_region_equal_the_dense_effect_matrix(
 
 
 def test_strongest_links_are_the_largest_off_diagonal_effects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regional, "CHUNK", 7)
+    monkeypatch.setattr(kernel, "CHUNK", 7)
     weights, _ = MAPS["row-standardised nearest"]
     fit = so.fit(FORMULA, simulate_sdm(weights, 5, seed=2), weights)
     m = dense_effects(fit, weights, fit.estimates.values, "x0")

@@ -122,7 +122,8 @@ def test_sizes(grid_panel: Panel, queen_grid: SpatialWeights) -> None:
 
 def test_options(grid_panel: Panel, queen_grid: SpatialWeights) -> None:
     refuse(OptionError, "Did you mean 'two-way'", grid_panel, queen_grid, effects="twoway")
-    refuse(OptionError, "not available in this version", grid_panel, queen_grid, model="sac")
+    refuse(OptionError, "random effects are another estimator", grid_panel, queen_grid, effects="random")
+    refuse(OptionError, "distance beyond which", grid_panel, queen_grid, covariance="conley")
     refuse(UnknownColumnError, "to be lagged", grid_panel, queen_grid, lagged=["x2"])
     refuse(OptionError, "no W x terms", grid_panel, queen_grid, model="sar", lagged=["x0"])
 

@@ -8,13 +8,16 @@ import scipy.sparse as sp
 
 import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
-from spillover.models.covariance import Point, cluster_covariance, information_covariance
+from spillover.models.covariance import Point, information_covariance, off_diagonal_variance
 from spillover.models.result import SpatialFit
+from spillover.models.robust import cluster_covariance
 from spillover.panel.panel import Panel
 from spillover.weights.weights import SpatialWeights
 
 FORMULA = "y ~ x0 + x1"
-ALL = [(m, e) for m in ("ols", "slx", "sar", "sdm") for e in ("none", "individual", "time", "two-way")]
+pytestmark = pytest.mark.filterwarnings("ignore:ρ and λ share one W")
+MODELS = ("ols", "slx", "sar", "sdm", "sem", "sdem", "sac")
+ALL = [(m, e) for m in MODELS for e in ("none", "individual", "time", "two-way")]
 
 
 def same(one: SpatialFit, other: SpatialFit, tolerance: float = 1e-8) -> None:
@@ -167,8 +170,6 @@ def test_clustered_ols_is_the_textbook_sandwich(grid_panel: Panel, queen_grid: S
 
 def test_quadratic_score_variance_equals_its_simulation() -> None:
     """Var(Σ_t e_t'He_t) under heteroskedastic, serially correlated errors, by 4,000 draws."""
-    from spillover.models.covariance import _quadratic_part
-
     weights = named_weights(row_standardised(nearest(40, 4, 2)))
     panel = simulate_sdm(weights, 5, seed=3)
     fit = so.fit(FORMULA, panel, weights, effects="none")
@@ -182,30 +183,33 @@ def test_quadratic_score_variance_equals_its_simulation() -> None:
         e = scale * (rng.normal(size=(40, 5)) @ chain.T)
         draws.append(np.einsum("it,ij,jt->", e, h - np.diag(np.diag(h)), e))
         if len(estimates) < 300:
-            point = Point(fit.design, e, fit.point.inverse_gram, 1.0, fit.point.engine, fit.rho)
-            estimates.append(_quadratic_part(point, np.sum(e**2, axis=1))[1])
+            point = Point(fit.design, fit.point.block, e, fit.point.inverse_gram, 1.0, fit.point.terms)
+            estimates.append(off_diagonal_variance(point, np.ones((5, 5)))[0, 0])
     # Variance of 4,000 draws: relative error √(2/4000)·(kurtosis) ≈ 4 %; mean of 300 estimates: ≈ 3 %.
     assert np.mean(estimates) == pytest.approx(np.var(draws), rel=0.12)
 
 
 def test_probed_clustering_of_large_maps_agrees_with_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spillover.models.covariance import _quadratic_part
+    from spillover.models.covariance import quadratic_parts
     from spillover.numerics import engine as engine_module
 
     weights = named_weights(row_standardised(lattice(30, 30)))
     fit = so.fit(FORMULA, simulate_sdm(weights, 6, seed=1), weights)
-    squares = np.sum(fit.residuals**2, axis=1)
-    diagonal, exact = _quadratic_part(fit.point, squares)
+    kernel = np.ones((6, 6))
+    exact, diagonals = off_diagonal_variance(fit.point, kernel), fit.point.quadratic.diagonals
     monkeypatch.setattr(engine_module, "DENSE_LIMIT", 100)
-    probed_diagonal, probed = _quadratic_part(fit.point, squares)
-    assert probed == pytest.approx(exact, rel=0.08)  # stated: 3 %, from n > 1,200 on
-    assert np.sqrt(np.mean((probed_diagonal - diagonal) ** 2)) < 0.03  # 16 probes, scaled down by ρ²
+    probed = quadratic_parts(fit.point)
+    assert probed.matrices is None
+    object.__setattr__(fit.point, "quadratic", probed)  # the cached exact parts
+    assert off_diagonal_variance(fit.point, kernel) == pytest.approx(exact, rel=0.08)  # stated: 3 %, n > 1,200
+    gap = probed.diagonals - diagonals
+    assert np.sqrt(np.mean(gap**2)) < 0.03  # 16 probes, scaled down by ρ²
 
 
 def test_clustered_and_information_errors_agree_when_errors_are_independent() -> None:
     weights = named_weights(row_standardised(lattice(20, 20)))
     fit = so.fit(FORMULA, simulate_sdm(weights, 10, seed=11), weights)
-    ratio = np.sqrt(np.diag(cluster_covariance(fit.point)) / np.diag(information_covariance(fit.point)))
+    ratio = np.sqrt(np.diag(cluster_covariance(fit.point)[0]) / np.diag(information_covariance(fit.point)))
     assert ratio == pytest.approx(np.ones(ratio.size), abs=0.12)  # 400 clusters: relative sd of an error ≈ 4 %
 
 

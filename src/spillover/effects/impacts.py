@@ -1,22 +1,18 @@
 """Average direct, indirect and total effects with delta-method covariances, for any W.
 
-The effect matrix of a regressor is M = (I − ρW)^{-1}(βI + θW); with G = W(I − ρW)^{-1},
-(I − ρW)^{-1} = I + ρG, so that
-    direct   = tr M / n     = β + (ρβ + θ) tr G / n
-    total    = ι'Mι / n     = β + (ρβ + θ) ι'Gι / n
-    indirect = total − direct.
-∂G/∂ρ = G², hence analytic gradients from tr G² and ι'G²ι. Row sums of one are never assumed.
-LeSage & Pace (2009, §2.7).
+The effect matrix of a regressor is M = S^{-1}(βI + θW), S = I − ρW:
+    direct = tr M / n,  total = ι'Mι / n,  indirect = total − direct,
+with analytic gradients. Row sums of one are never assumed. LeSage & Pace (2009, §2.7).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spillover.effects.kernel import EffectKernel, Sums
 from spillover.errors import UnknownColumnError, did_you_mean, show_labels
 from spillover.inference.delta import delta_method
 from spillover.inference.estimates import Estimates
@@ -28,34 +24,6 @@ if TYPE_CHECKING:
 KINDS = ("direct", "indirect", "total")
 
 
-@dataclass(frozen=True)
-class Averages:
-    """a(ρ) = tr G/n and b(ρ) = ι'Gι/n with their derivatives in ρ."""
-
-    trace: float
-    trace_slope: float
-    total: float
-    total_slope: float
-
-
-def averages(fit: SpatialFit) -> Averages:
-    """Averages of G for the W and ρ of a fit; G = W when W y is not in the model."""
-    weights, engine, rho = fit.weights, fit.point.engine, fit.rho
-    if weights is None:
-        return Averages(0.0, 0.0, 0.0, 0.0)
-    n = weights.n
-    if engine is None:
-        return Averages(0.0, 0.0, float(weights.row_sums.sum()) / n, 0.0)
-    trace, slope = engine.trace_g(rho) / n, engine.trace_g_squared(rho) / n
-    if weights.rows_sum_to_one:
-        unit = 1.0 / (1.0 - rho)
-        return Averages(trace, slope, unit, unit**2)
-    ones = np.ones(n)
-    forward = engine.multiplier(rho).apply_g(ones)
-    backward = engine.multiplier(rho).apply_g_transposed(ones)
-    return Averages(trace, slope, float(forward.sum()) / n, float(backward @ forward) / n)
-
-
 def average_effects(fit: SpatialFit, variables: Sequence[str] | None = None) -> Estimates:
     """Direct, indirect and total effect of each regressor, jointly.
 
@@ -63,28 +31,13 @@ def average_effects(fit: SpatialFit, variables: Sequence[str] | None = None) -> 
     model has one horizon). Units: outcome per unit of the regressor, averaged over regions.
     """
     chosen = check_variables(fit, variables)
-    means = averages(fit)
-    design = fit.design
-    rho_at = design.k if fit.point.engine is not None else None
+    kernel = EffectKernel(fit)
 
     def effects(parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
         values, gradients = [], []
-        rho = parameters[rho_at] if rho_at is not None else 0.0
         for name in chosen:
-            own, neighbour = design.own[name], design.neighbour.get(name)
-            beta = parameters[own]
-            theta = parameters[neighbour] if neighbour is not None else 0.0
-            pair = [(means.trace, means.trace_slope), (means.total, means.total_slope)]
-            rows = []
-            for level, slope in pair:
-                gradient = np.zeros(parameters.size)
-                gradient[own] = 1.0 + rho * level
-                if neighbour is not None:
-                    gradient[neighbour] = level
-                if rho_at is not None:
-                    gradient[rho_at] = beta * level + (rho * beta + theta) * slope
-                rows.append((beta + (rho * beta + theta) * level, gradient))
-            (direct, direct_gradient), (total, total_gradient) = rows
+            direct, direct_gradient = combine(fit, name, kernel.direct, parameters)
+            total, total_gradient = combine(fit, name, kernel.total, parameters)
             values += [direct, total - direct, total]
             gradients += [direct_gradient, total_gradient - direct_gradient, total_gradient]
         return np.array(values), np.array(gradients)
@@ -99,6 +52,20 @@ def average_effects(fit: SpatialFit, variables: Sequence[str] | None = None) -> 
             "horizon": ("short",) * (3 * len(chosen)),
         },
     )
+
+
+def combine(fit: SpatialFit, name: str, sums: Sums, parameters: FloatArray) -> tuple[float, FloatArray]:
+    """β·U + θ·V of some sum of U and V, and its gradient in all parameters."""
+    own, neighbour = fit.design.own[name], fit.design.neighbour.get(name)
+    beta = parameters[own]
+    theta = parameters[neighbour] if neighbour is not None else 0.0
+    gradient = np.zeros(parameters.size)
+    gradient[own] = sums.own
+    if neighbour is not None:
+        gradient[neighbour] = sums.neighbour
+    first = fit.design.k
+    gradient[first : first + len(sums.own_slopes)] = beta * sums.own_slopes + theta * sums.neighbour_slopes
+    return float(beta * sums.own + theta * sums.neighbour), gradient
 
 
 def check_variables(fit: SpatialFit, variables: Sequence[str] | None) -> tuple[str, ...]:

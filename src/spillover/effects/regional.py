@@ -1,7 +1,7 @@
 """Who gives to whom: the effect matrix by region, with errors, without keeping n × n numbers.
 
-M = β(I + ρG) + θG. A region receives (Mι)_i − M_ii, its own effect is M_ii, and it emits (M'ι)_i − M_ii:
-what all others get when the regressor rises by one unit in it alone. ∂M/∂ρ = GM = (ρβ + θ)G² + βG.
+M = S^{-1}(βI + θW). A region receives (Mι)_i − M_ii, its own effect is M_ii, and it emits (M'ι)_i − M_ii:
+what all others get when the regressor rises by one unit in it alone. ∂M/∂ρ = S^{-1}WM.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spillover.effects.impacts import check_variables
+from spillover.effects.kernel import EffectKernel, Vectors
 from spillover.errors import OptionError
 from spillover.inference.estimates import Estimates
 from spillover.typing import FloatArray, Progress, no_progress
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from spillover.models.result import SpatialFit
-
-CHUNK = 512  # columns of G that are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,40 +47,41 @@ class Link:
     effect: float
 
 
-@dataclass(frozen=True, eq=False)
-class _RegionalG:
-    """Diagonals, row sums and column sums of G and of G²; all (n,)."""
-
-    diagonal: FloatArray
-    diagonal2: FloatArray
-    rows: FloatArray
-    rows2: FloatArray
-    columns: FloatArray
-    columns2: FloatArray
-
-
 def regional_effects(fit: SpatialFit, variable: str, progress: Progress = no_progress) -> RegionalEffects:
     """Own, received and emitted effect of every region with delta-method errors.
 
-    Cost: 2 n sparse solves in chunks of 512 columns; memory O(512 n).
+    Cost: 4 n sparse solves in chunks of 512 columns; memory O(512 n).
     """
     (name,) = check_variables(fit, [variable])
-    g = _regional_g(fit, progress)
+    kernel = EffectKernel(fit)
     beta, theta, block = _parameters(fit, name)
-    rho = fit.rho
-    strength = rho * beta + theta
+    progress("effects by region", 0.0)
+    own, rows, columns = kernel.diagonals, kernel.row_sums, kernel.column_sums
+    progress("effects by region", 1.0)
 
-    def combine(level: FloatArray, square: FloatArray, identity: float) -> tuple[FloatArray, FloatArray]:
-        values = beta * identity + strength * level
-        gradient = np.stack([identity + rho * level, level, beta * level + strength * square], axis=1)
+    def evaluate(parts: Vectors) -> tuple[FloatArray, FloatArray]:
+        values = beta * parts.own + theta * parts.neighbour
+        bends = beta * parts.own_slopes + theta * parts.neighbour_slopes
+        gradient = np.column_stack([parts.own, parts.neighbour, *bends])
         errors = np.sqrt(np.maximum(np.einsum("ip,pq,iq->i", gradient, block, gradient), 0.0))
         return values, errors
 
-    own, own_se = combine(g.diagonal, g.diagonal2, 1.0)
-    received, received_se = combine(g.rows - g.diagonal, g.rows2 - g.diagonal2, 0.0)
-    emitted, emitted_se = combine(g.columns - g.diagonal, g.columns2 - g.diagonal2, 0.0)
-    regions = fit.design.regions
-    return RegionalEffects(name, regions, own, own_se, received, received_se, emitted, emitted_se)
+    return RegionalEffects(
+        name,
+        fit.design.regions,
+        *evaluate(own),
+        *evaluate(_less(rows, own)),
+        *evaluate(_less(columns, own)),
+    )
+
+
+def _less(whole: Vectors, part: Vectors) -> Vectors:
+    return Vectors(
+        whole.own - part.own,
+        whole.neighbour - part.neighbour,
+        whole.own_slopes - part.own_slopes,
+        whole.neighbour_slopes - part.neighbour_slopes,
+    )
 
 
 def regional_table(fit: SpatialFit, variables: Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
@@ -114,15 +114,10 @@ def strongest_links(fit: SpatialFit, variable: str, count: int = 20) -> tuple[Li
     if count < 1:
         raise OptionError("the number of links is at least 1", got=str(count))
     (name,) = check_variables(fit, [variable])
-    beta, theta, _ = _parameters(fit, name)
-    strength = fit.rho * beta + theta
-    if fit.weights is None:
-        return ()
     regions = fit.design.regions
     found: list[tuple[float, int, int]] = []
-    for start, columns in _columns_of_g(fit):
-        effects = strength * columns
-        effects[np.arange(start, start + columns.shape[1]), np.arange(columns.shape[1])] = 0.0
+    for start, effects in effect_columns(fit, name):
+        effects[np.arange(start, start + effects.shape[1]), np.arange(effects.shape[1])] = 0.0
         keep = min(count, effects.size)
         best = np.argpartition(-np.abs(effects).ravel(), keep - 1)[:keep]
         for flat in best:
@@ -134,56 +129,12 @@ def strongest_links(fit: SpatialFit, variable: str, count: int = 20) -> tuple[Li
     return tuple(Link(regions[j], regions[i], effect) for effect, j, i in found[:count])
 
 
-def _parameters(fit: SpatialFit, name: str) -> tuple[float, float, FloatArray]:
-    """(β, θ, their (3, 3) covariance with ρ); absent parameters are zero with zero variance."""
-    design, estimates = fit.design, fit.estimates
-    positions = [design.own[name], design.neighbour.get(name)]
-    positions.append(design.k if fit.point.engine is not None else None)
-    block = np.zeros((3, 3))
-    present = [(slot, at) for slot, at in enumerate(positions) if at is not None]
-    for slot, at in present:
-        for other, there in present:
-            block[slot, other] = estimates.cov[at, there]
-    theta = estimates.values[positions[1]] if positions[1] is not None else 0.0
-    return float(estimates.values[positions[0]]), float(theta), block
-
-
-def _columns_of_g(fit: SpatialFit) -> Iterator[tuple[int, FloatArray]]:
-    """(first column, columns (n, c)) of G in chunks; G = W when W y is not in the model."""
-    assert fit.weights is not None
-    n, engine = fit.weights.n, fit.point.engine
-    for start in range(0, n, CHUNK):
-        width = min(CHUNK, n - start)
-        if engine is None:
-            yield start, fit.weights.matrix[:, start : start + width].toarray()
-            continue
-        unit = np.zeros((n, width), order="F")
-        unit[np.arange(start, start + width), np.arange(width)] = 1.0
-        yield start, engine.multiplier(fit.rho).apply_g(unit)
-
-
-def _regional_g(fit: SpatialFit, progress: Progress) -> _RegionalG:
-    weights, engine = fit.weights, fit.point.engine
-    n = len(fit.design.regions)
-    zero = np.zeros(n)
-    if weights is None:
-        return _RegionalG(zero, zero, zero, zero, zero, zero)
-    ones = np.ones(n)
-    if engine is None:
-        columns = np.asarray(weights.matrix.sum(axis=0)).ravel()
-        return _RegionalG(zero, zero, weights.row_sums, zero, columns, zero)
-    multiplier = engine.multiplier(fit.rho)
-    rows, columns = multiplier.apply_g(ones), multiplier.apply_g_transposed(ones)
-    diagonal, diagonal2 = np.empty(n), np.empty(n)
-    for start, block in _columns_of_g(fit):
-        width = block.shape[1]
-        at = np.arange(start, start + width)
-        diagonal[at] = block[at, np.arange(width)]
-        diagonal2[at] = multiplier.apply_g(block)[at, np.arange(width)]
-        progress("effects by region", (start + width) / n)
-    return _RegionalG(
-        diagonal, diagonal2, rows, multiplier.apply_g(rows), columns, multiplier.apply_g_transposed(columns)
-    )
+def effect_columns(fit: SpatialFit, name: str) -> Iterator[tuple[int, FloatArray]]:
+    """(first sender, columns (n, c) of M): what each region receives from c senders."""
+    kernel = EffectKernel(fit)
+    beta, theta, _ = _parameters(fit, name)
+    for start, unit in kernel.chunks():
+        yield start, np.array(kernel.solve(beta * unit + theta * np.asarray(kernel.w_x @ unit)))
 
 
 def effect_matrix(fit: SpatialFit, variable: str) -> FloatArray:
@@ -196,9 +147,19 @@ def effect_matrix(fit: SpatialFit, variable: str) -> FloatArray:
             got=f"{n} regions: {n * n * 8 / 2**30:.1f} GB",
             fix="ask for regional_effects() or strongest_links(), which need no n × n matrix",
         )
-    beta, theta, _ = _parameters(fit, name)
-    matrix = beta * np.eye(n)
-    if fit.weights is not None:
-        for start, columns in _columns_of_g(fit):
-            matrix[:, start : start + columns.shape[1]] += (fit.rho * beta + theta) * columns
-    return matrix
+    return np.concatenate([columns for _, columns in effect_columns(fit, name)], axis=1)
+
+
+def _parameters(fit: SpatialFit, name: str) -> tuple[float, float, FloatArray]:
+    """(β, θ, their (2 + q, 2 + q) covariance with the lags' ρ); an absent θ is zero with zero variance."""
+    design, estimates = fit.design, fit.estimates
+    lags = [i for i, term in enumerate(fit.point.terms) if term.lag_column is not None]
+    positions = [design.own[name], design.neighbour.get(name), *(design.k + i for i in lags)]
+    block = np.zeros((len(positions), len(positions)))
+    present = [(slot, at) for slot, at in enumerate(positions) if at is not None]
+    for slot, at in present:
+        for other, there in present:
+            block[slot, other] = estimates.cov[at, there]
+    neighbour = positions[1]
+    theta = estimates.values[neighbour] if neighbour is not None else 0.0
+    return float(estimates.values[design.own[name]]), float(theta), block

@@ -11,7 +11,16 @@ if TYPE_CHECKING:
 
     from spillover.models.result import SpatialFit
 
-NAMES = {"ols": "OLS", "slx": "SLX (spatial lag of X)", "sar": "SAR (spatial lag)", "sdm": "SDM (spatial Durbin)"}
+NAMES = {
+    "ols": "OLS",
+    "slx": "SLX (spatial lag of X)",
+    "sar": "SAR (spatial lag)",
+    "sdm": "SDM (spatial Durbin)",
+    "sem": "SEM (spatial error)",
+    "sdem": "SDEM (spatial Durbin error)",
+    "sac": "SAC (spatial lag and error)",
+    "gns": "GNS (general nesting)",
+}
 
 
 def summarise(fit: SpatialFit) -> str:
@@ -22,7 +31,7 @@ def summarise(fit: SpatialFit) -> str:
         f"effects: {spec.effects}, correction: {spec.correction}; {statistics['n_regions']} regions × "
         f"{statistics['n_periods']} periods; errors: {fit.estimates.method}",
     ]
-    if fit.weights is not None:
+    if fit.weights is not None and spec.uses_weights:
         lines.append(f"W: {fit.weights.kind}, {fit.weights.standardisation}-standardised")
     lines += ["", "Coefficients", _table(fit.coefficients())]
     lines += ["", "Effects (average over regions)", _table(average_effects(fit).tidy())]
@@ -40,8 +49,12 @@ def _table(frame: pd.DataFrame) -> str:
     width = max(len(term) for term in frame["term"]) + 2
     head = f"{'':{width}}{'estimate':>12}{'std. error':>12}{'p-value':>10}   {'95 % interval':>23}"
     rows = [
-        f"{row.term:{width}}{row.estimate:>12.5g}{row.std_error:>12.4g}{row.p_value:>10.4f}   "
+        f"{row.term:{width}}{row.estimate:>12.5g}{row.std_error:>12.4g}{_p(row.p_value):>10}   "
         f"[{row.conf_low:>10.4g}, {row.conf_high:>10.4g}]"
         for row in frame.itertuples()
     ]
     return "\n".join([head, *rows])
+
+
+def _p(value: float) -> str:
+    return "" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -1,25 +1,39 @@
-"""Covariances of the estimates: information matrix, and clustered by region.
+"""Covariances of the estimates (δ, ρ, λ), every kind for every model.
 
-For SAR and SDM the score of ρ holds the quadratic form e'He, H = (G + G')/2, whose terms ε_i H_ij ε_j
-are shared by two regions. Rows that give each region "its" part are then correlated across regions even
-when the errors are not, and clustering such rows misses half of the variance. We therefore cluster the
-linear and diagonal parts by region and add the variance of the off-diagonal part in closed form,
-2 Σ_{i≠j} H_ij² (e_i'e_j)² / σ⁴, where e_i holds the t residuals of region i: it is consistent under
-any heteroskedasticity and serial correlation within regions, and unlike martingale-difference rows it
+The score of a spatial parameter is a linear form plus a quadratic one, ε'Aε with A = G for ρ in SAR and SDM,
+W(I − λW)^{-1} for λ, BGB^{-1} for ρ beside a spatial error. The terms ε_i A_ij ε_j of a quadratic form are shared
+by two regions. Rows that give each region "its" part are then correlated across regions even when the errors are
+not, and clustering such rows misses half of the variance. We therefore aggregate the linear and diagonal parts by
+cluster, kernel or period, and add the variance of the off-diagonal part in closed form,
+2 Σ_{i≠j} H_ij² Σ_tu K(t, u) e_it e_iu e_jt e_ju with H = (A + A')/2 and K the kernel in time (one for clusters). It is
+consistent under any heteroskedasticity and serial correlation within regions, and unlike martingale-difference rows it
 does not depend on the order of the regions. See docs/decisions/003.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from spillover.errors import EstimationError
 from spillover.models.design import Design
-from spillover.numerics.engine import WeightsEngine
+from spillover.numerics.operators import Operator, Traces, centred_dense, traces
 from spillover.typing import FloatArray
 
-PROBES = 16  # Rademacher vectors for the off-diagonal variance of large W
+PROBES = 16  # Rademacher vectors for off-diagonal variances of large W
+TRACE_PROBES = 128
+
+
+@dataclass(frozen=True, eq=False)
+class SpatialTerm:
+    """One spatial parameter: its name, estimate, operator A, and for lags of y the column of that lag."""
+
+    name: str
+    value: float
+    operator: Operator
+    lag_column: int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,161 +42,309 @@ class Point:
 
     Attributes
     ----------
-    residuals : (n, t) e = y − ρ W y − Z δ, demeaned.
-    inverse_gram : (k, k) (Z'Z)^{-1}.
-    engine, rho : None when W y is not in the model.
+    block : (k + 1 + q, n, t) columns of the design, filtered by I − λW where there is a spatial error.
+    residuals : (n, t) ε̂, demeaned (filtered).
+    inverse_gram : (k, k) (Z'Z)^{-1} of the filtered regressors.
+    terms : the spatial parameters, lags of y first, λ last.
+    hessian : (k + q + 1, k + q + 1) negative second derivatives of ℓ in (δ, spatial, σ²), or None for least squares.
     """
 
     design: Design
+    block: FloatArray
     residuals: FloatArray
     inverse_gram: FloatArray
     sigma2: float
-    engine: WeightsEngine | None
-    rho: float | None
+    terms: tuple[SpatialTerm, ...] = ()
+    hessian: FloatArray | None = None
+    _cache: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def k(self) -> int:
+        """Number of slopes."""
+        return self.design.k
+
+    @property
+    def z(self) -> FloatArray:
+        """(n t, k) filtered regressors."""
+        return self.block[: self.k].reshape(self.k, -1).T
+
+    @property
+    def centre(self) -> bool:
+        """Operators act between period means: A stands for JAJ."""
+        return self.design.transformation.drops_unit_root
+
+    @cached_property
+    def linear(self) -> FloatArray:
+        """(q, n, t) linear parts g of the spatial scores: W y − A ε̂ demeaned for lags of y, zero for λ.
+
+        B W y = A(BZδ + effects) + A ε holds whatever the effects are, so they never have to be estimated.
+        """
+        transformation = self.design.transformation
+        parts = np.zeros((len(self.terms), *self.residuals.shape))
+        for i, term in enumerate(self.terms):
+            if term.lag_column is not None:
+                image = transformation.remove_means(term.operator.apply(self.residuals))
+                parts[i] = self.block[term.lag_column] - image
+        return parts
+
+    @cached_property
+    def traces(self) -> Traces:
+        """Traces of the operators and of their products."""
+        return traces(tuple(term.operator for term in self.terms), self.centre, rademacher(self.residuals.shape[0]))
+
+    @cached_property
+    def quadratic(self) -> QuadraticParts:
+        """Diagonals and off-diagonal weights of the symmetrised operators."""
+        return quadratic_parts(self)
 
 
-def information_covariance(point: Point) -> FloatArray:
-    """Inverse of the expected information.
-
-    OLS and SLX: (k, k) with the unbiased error variance. SAR and SDM: (k + 1, k + 1), ρ last,
-    with σ² profiled out.
-    """
-    if point.engine is None:
-        transformation = point.design.transformation
-        free = transformation.free_observations - point.inverse_gram.shape[0]
-        return point.inverse_gram * float(np.sum(point.residuals**2)) / free
-    return lag_information(point).covariance
+def rademacher(n: int, count: int = TRACE_PROBES) -> FloatArray:
+    """(n, count) fixed ±1 vectors."""
+    rng = np.random.Generator(np.random.PCG64(20_260_101))
+    return np.asarray(rng.integers(0, 2, size=(n, count)) * 2.0 - 1.0, order="F")
 
 
-def cluster_covariance(point: Point) -> FloatArray:
-    """Sandwich clustered by region, with the factor n/(n − 1)."""
-    n = point.residuals.shape[0]
-    rows = point.design.sums_by_region(point.residuals)
-    if point.engine is None:
-        bread = point.inverse_gram
-        return bread @ (rows.T @ rows) @ bread * n / (n - 1)
-    return _cluster_lag(point, rows) * n / (n - 1)
+# -- expected information ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class LagInformation:
-    """The inverse information of (δ, ρ, σ²) in the parts that follow from profiling ρ last.
+class Information:
+    """Inverse of the expected information of (δ, spatial, σ²).
 
     Attributes
     ----------
-    covariance : (k + 1, k + 1) of (δ, ρ).
-    g : (n, t) demeaned G(Zδ + effects).
-    sigma_slope : c with V_σρ = c V_ρρ and V_σδ = c V_δρ.
+    covariance : (k + q, k + q) of (δ, spatial).
+    with_sigma : (k + q, k + q + 1) rows of the full inverse, σ² as the last column.
     """
 
     covariance: FloatArray
-    g: FloatArray
-    sigma_slope: float
+    with_sigma: FloatArray
 
 
-def lag_information(point: Point) -> LagInformation:
-    """Expected information of SAR/SDM (Lee 2004; Lee & Yu 2010), inverted by blocks.
+def information(point: Point) -> Information:
+    """Expected information (Lee 2004; Lee & Yu 2010; Anselin 1988 for errors), inverted by blocks.
 
-    I_δδ = Z'Z/σ², I_δρ = Z'g/σ², I_ρρ = g'g/σ² + T*(tr G² + tr G'G), I_ρσ = T* tr G/σ²,
-    I_σσ = m/(2σ⁴); G is centred to JGJ when one unit root of W is transformed away.
+    I_δδ = Z'Z/σ², I_δρ = Z'g/σ², I_kl = g_k'g_l/σ² + T*(tr A_kA_l + tr A_k'A_l), I_kσ = T* tr A_k/σ²,
+    I_σσ = m/(2σ⁴); Z and g filtered, A centred to JAJ when one unit root of W is transformed away.
     """
-    assert point.engine is not None
-    assert point.rho is not None
-    design, engine, rho, sigma2 = point.design, point.engine, point.rho, point.sigma2
-    transformation = design.transformation
-    multiplier = engine.multiplier(rho)
-    # G(Zδ + effects) = W y − G e whatever the effects are: they never have to be estimated.
-    g = design.wy - transformation.remove_means(multiplier.apply_g(point.residuals))
-    trace, trace_squared, trace_gram = _centred_traces(engine, rho, transformation.drops_unit_root)
-    zg = design.z.T @ g.ravel()
-    slope = point.inverse_gram @ zg
-    spread = g - design.fitted(slope)
-    t_star, m = transformation.t_star, transformation.m
-    information = (
-        float(np.sum(spread * spread)) / sigma2
-        + t_star * (trace_squared + trace_gram)
-        - 2.0 * (t_star * trace) ** 2 / m
-    )
-    variance = 1.0 / information
-    k = slope.size
-    covariance = np.empty((k + 1, k + 1))
-    covariance[:k, :k] = sigma2 * point.inverse_gram + variance * np.outer(slope, slope)
-    covariance[:k, k] = covariance[k, :k] = -slope * variance
-    covariance[k, k] = variance
-    return LagInformation(covariance, g, -2.0 * sigma2 * t_star * trace / m)
+    transformation, sigma2, k = point.design.transformation, point.sigma2, point.k
+    t_star, m, q = transformation.t_star, transformation.m, len(point.terms)
+    flat = point.linear.reshape(q, -1)
+    slopes = point.inverse_gram @ (point.z.T @ flat.T)  # (k, q)
+    spread = flat - (point.z @ slopes).T
+    first = t_star * point.traces.first
+    inner = spread @ spread.T / sigma2 + t_star * point.traces.pairs - 2.0 * np.outer(first, first) / m
+    spatial = np.linalg.inv(inner)
+    covariance = np.empty((k + q, k + q))
+    covariance[:k, :k] = sigma2 * point.inverse_gram + slopes @ spatial @ slopes.T
+    covariance[:k, k:] = -slopes @ spatial
+    covariance[k:, :k] = covariance[:k, k:].T
+    covariance[k:, k:] = spatial
+    sigma_column = -(2.0 * sigma2 / m) * covariance[:, k:] @ first
+    return Information(covariance, np.column_stack([covariance, sigma_column]))
 
 
-def _centred_traces(engine: WeightsEngine, rho: float, centre: bool) -> tuple[float, float, float]:
-    """(tr G, tr G², tr G'G), for JGJ when `centre`; that needs Wι = ι."""
-    trace, squared = engine.trace_g(rho), engine.trace_g_squared(rho)
-    gram = engine.trace_gram_g(rho)[0]
-    if not centre:
-        return trace, squared, gram
-    pull = engine.multiplier(rho).apply_g_transposed(np.ones(engine.n))
-    unit = 1.0 / (1.0 - rho)
-    return trace - unit, squared - unit**2, gram - float(pull @ pull) / engine.n
+def information_covariance(point: Point) -> FloatArray:
+    """Inverse expected information; for least squares with the unbiased error variance."""
+    if not point.terms:
+        free = point.design.transformation.free_observations - point.k
+        return point.inverse_gram * float(np.sum(point.residuals**2)) / free
+    return information(point).covariance
 
 
-def _cluster_lag(point: Point, rows: FloatArray) -> FloatArray:
-    assert point.engine is not None
-    assert point.rho is not None
-    information = lag_information(point)
-    transformation = point.design.transformation
-    n, sigma2 = point.residuals.shape[0], point.sigma2
+def hessian_covariance(point: Point) -> FloatArray:
+    """Inverse of the observed information (negative Hessian of ℓ)."""
+    if not point.terms or point.hessian is None:
+        return information_covariance(point)
+    scale = 1.0 / np.sqrt(np.abs(np.diag(point.hessian)))
+    inverse = np.linalg.inv(point.hessian * np.outer(scale, scale)) * np.outer(scale, scale)
+    check_definite(inverse, "observed Hessian", "the likelihood is not concave at its maximum")
+    return inverse[:-1, :-1]
+
+
+def sandwich_covariance(point: Point) -> FloatArray:
+    """QML sandwich under i.i.d. errors that are not normal: third and fourth moments (Lee 2004)."""
+    if not point.terms:
+        return information_covariance(point)
+    bread = information(point).with_sigma
+    covariance = information(point).covariance
+    excess = nonnormal_score_variance(point)
+    return covariance + bread @ excess @ bread.T
+
+
+def nonnormal_score_variance(point: Point) -> FloatArray:
+    """(k + q + 1, k + q + 1) Ω: what third and fourth moments add to the variance of the score.
+
+    With region means removed the third-moment terms vanish; κ4 and μ3 are recovered from demeaned residuals
+    with the factors of the within transformation.
+    """
+    transformation, sigma2, e = point.design.transformation, point.sigma2, point.residuals
+    n, t = e.shape
+    k, q = point.k, len(point.terms)
+    third, fourth = _cumulants(point)
+    diagonals = np.vstack([point.quadratic.diagonals, np.full((1, n), 0.5 / sigma2)])  # σ²: A = I/(2σ²)
+    # Σ_it of squared diagonals of J_T ⊗ A, and of J_T ⊗ J_N for σ².
+    share_t = ((t - 1) / t) ** 2 if transformation.removes_regions else 1.0
+    share_n = (n - 1) / n if transformation.removes_periods else 1.0
+    share = np.full((q + 1, q + 1), share_t)
+    share[q, :] *= share_n
+    share[:, q] *= share_n
+    excess = np.zeros((k + q + 1, k + q + 1))
+    excess[k:, k:] = fourth * share * (diagonals @ diagonals.T) * t / sigma2**2
+    if not transformation.removes_regions:
+        linear = np.concatenate([point.block[:k], point.linear, np.zeros((1, n, t))]).sum(axis=2)  # (k + q + 1, n)
+        mixed = np.zeros_like(excess)
+        mixed[:, k:] = third * (linear @ diagonals.T) / sigma2**2
+        excess += mixed + mixed.T
+    return excess
+
+
+def _cumulants(point: Point) -> tuple[float, float]:
+    """(μ3, κ4) of the errors from within residuals: each demeaned dimension r shrinks them by a_r and c_r."""
+    transformation, e = point.design.transformation, point.residuals
+    sizes = [e.shape[1]] * transformation.removes_regions + [e.shape[0]] * transformation.removes_periods
+    c = float(np.prod([(1 - 1 / r) ** 4 + (r - 1) / r**4 for r in sizes]))
+    a = float(np.prod([(1 - 1 / r) ** 3 - (r - 1) / r**3 for r in sizes]))
+    second = float(np.mean(e**2))
+    return float(np.mean(e**3)) / a, (float(np.mean(e**4)) - 3 * second**2) / c
+
+
+# -- robust: scores by region and period ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class QuadraticParts:
+    """Of H_k = (A_k + A_k')/2: diagonals (q, n); `matrices` when n × n work is affordable, else probed products."""
+
+    diagonals: FloatArray
+    matrices: tuple[FloatArray, ...] | None
+    probed: FloatArray | None  # (q, q) Σ_{i≠j} H_k,ij H_l,ij v_i v_j, v_i the sum of squares of region i
+
+
+def quadratic_parts(point: Point) -> QuadraticParts:
+    """Exact for small n; for large n by probes with the serial correlation of the errors common to the regions."""
+    operators = [term.operator for term in point.terms]
+    if all(operator.small for operator in operators):
+        matrices = tuple((a + a.T) / 2.0 for a in (centred_dense(operator, point.centre) for operator in operators))
+        return QuadraticParts(np.array([np.diag(h) for h in matrices]), matrices, None)
+    n = point.residuals.shape[0]
     squares = np.sum(point.residuals**2, axis=1)
-    diagonal, off_diagonal = _quadratic_part(point, squares)
-    k = rows.shape[1]
-    scores = np.empty((n, k + 2))
-    scores[:, :k] = rows / sigma2
-    linear = np.sum(point.residuals * information.g, axis=1)
-    scores[:, k] = (linear + diagonal * (squares - transformation.t_star * sigma2)) / sigma2
-    scores[:, k + 1] = (squares - transformation.m * sigma2 / n) / (2.0 * sigma2**2)
-    meat = scores.T @ scores
-    meat[k, k] += off_diagonal / sigma2**2
-    # Rows of the inverse information of (δ, ρ) against the scores of (δ, ρ, σ²).
-    covariance = information.covariance
-    bread = np.concatenate([covariance, (information.sigma_slope * covariance[:, k])[:, None]], axis=1)
-    return bread @ meat @ bread.T
-
-
-def _quadratic_part(point: Point, squares: FloatArray) -> tuple[FloatArray, float]:
-    """(diagonal of H (n,), 2 Σ_{i≠j} H_ij² (e_i'e_j)²); exact when n × n work is cheap."""
-    assert point.engine is not None
-    assert point.rho is not None
-    engine, rho = point.engine, point.rho
-    centre = point.design.transformation.drops_unit_root
-    if engine.dense:
-        g = engine.multiplier(rho).dense_g
-        if centre:
-            g = g - g.mean(axis=0) - g.mean(axis=1, keepdims=True) + g.mean()
-        h = (g + g.T) / 2.0
-        terms = (h * (point.residuals @ point.residuals.T)) ** 2
-        return np.diag(h).copy(), 2.0 * float(terms.sum() - np.trace(terms))
-    return _quadratic_part_by_probes(point, squares, centre)
-
-
-def _quadratic_part_by_probes(point: Point, squares: FloatArray, centre: bool) -> tuple[FloatArray, float]:
-    """The same for large n: E(e_i'e_j)² = v_i v_j tr Γ² when the serial correlation Γ is common to the regions.
-
-    Σ H_ij² v_i v_j is the expected squared length of V^{1/2} H V^{1/2} z over Rademacher z. The diagonal of
-    G = W + ρW² + ρ²W²G comes from the same solves, diag W² exactly. With 16 probes and n > 1,200 the relative
-    error of the sum is below 3 %, that of the standard error of ρ below 1 %.
-    """
-    assert point.engine is not None
-    assert point.rho is not None
-    engine, rho, matrix = point.engine, point.rho, point.engine.matrix
-    multiplier = engine.multiplier(rho)
-
-    def centred(values: FloatArray) -> FloatArray:
-        return values - values.mean(axis=0) if centre else values
-
     scale = np.sqrt(squares)[:, None]
-    probes = engine.probes(PROBES)
-    vector = centred(scale * probes)
-    forward = multiplier.apply_g(vector)
-    image = scale * centred((forward + multiplier.apply_g_transposed(vector)) / 2.0)
-    rest = (probes * (matrix @ (matrix @ forward))).mean(axis=1) / scale[:, 0]
-    diagonal = rho * engine.two_steps + rho**2 * rest
-    shape = point.residuals.T @ point.residuals / squares.sum()
-    off_diagonal = float((image * image).sum()) / PROBES - float(np.sum((diagonal * squares) ** 2))
-    return diagonal, 2.0 * off_diagonal * float(np.sum(shape**2))
+    probes = rademacher(n, PROBES)
+    vector = scale * probes
+    if point.centre:
+        vector = vector - vector.mean(axis=0)
+    images, diagonals = [], []
+    for operator in operators:
+        forward = operator.apply(vector)
+        image = (forward + operator.apply_transposed(vector)) / 2.0
+        if point.centre:
+            image = image - image.mean(axis=0)
+        images.append(scale * image)
+        diagonals.append(_probed_diagonal(operator, forward, probes, scale))
+    diagonal = np.array(diagonals)
+    count = len(operators)
+    total = np.array([[float(np.sum(images[i] * images[j])) / PROBES for j in range(count)] for i in range(count)])
+    weighted = diagonal * squares
+    return QuadraticParts(diagonal, None, total - weighted @ weighted.T)
+
+
+def _probed_diagonal(operator: Operator, forward: FloatArray, probes: FloatArray, scale: FloatArray) -> FloatArray:
+    """diag A from A V^{1/2} z; for one G, diag W² exactly and only the rest, G = W + ρW² + ρ²W²G, by probes."""
+    engine, rho = getattr(operator, "engine", None), getattr(operator, "rho", 0.0)
+    if engine is None:
+        return np.asarray((probes * forward).mean(axis=1) / scale[:, 0])
+    rest = (probes * (engine.matrix @ (engine.matrix @ forward))).mean(axis=1) / scale[:, 0]
+    return np.asarray(rho * engine.two_steps + rho**2 * rest)
+
+
+def off_diagonal_variance(point: Point, kernel: FloatArray) -> FloatArray:
+    """(q, q) 2 Σ_{i≠j} H_k,ij H_l,ij Σ_tu K(t, u) e_it e_iu e_jt e_ju / σ⁴ for a (t, t) kernel K in time."""
+    e, parts = point.residuals, point.quadratic
+    if parts.matrices is None:
+        assert parts.probed is not None
+        shape = e.T @ e / np.sum(e**2)
+        return 2.0 * parts.probed * float(np.sum(kernel * shape**2)) / point.sigma2**2
+    if np.all(kernel == 1.0):
+        products = (e @ e.T) ** 2
+    else:
+        products = np.zeros((e.shape[0], e.shape[0]))
+        for lag in range(e.shape[1]):
+            weight = kernel[0, lag]
+            if weight == 0.0:
+                continue
+            for s in range(e.shape[1] - lag):
+                now, later = np.outer(e[:, s], e[:, s]), np.outer(e[:, s + lag], e[:, s + lag])
+                products += weight * (1.0 if lag == 0 else 2.0) * now * later
+    np.fill_diagonal(products, 0.0)
+    return (
+        2.0 * np.array([[np.sum(a * b * products) for b in parts.matrices] for a in parts.matrices]) / point.sigma2**2
+    )
+
+
+def score_rows(point: Point) -> FloatArray:
+    """(n, t, k + q + 1) linear and diagonal parts of the scores of (δ, spatial, σ²); (n, t, k) for least squares."""
+    e, sigma2, k = point.residuals, point.sigma2, point.k
+    slopes = np.moveaxis(point.block[:k] * e, 0, -1)
+    if not point.terms:
+        return slopes
+    transformation = point.design.transformation
+    n, t = e.shape
+    rows = np.empty((n, t, k + len(point.terms) + 1))
+    rows[:, :, :k] = slopes / sigma2
+    # Centred with what the transformation leaves of σ², so that rows sum to the score.
+    gap = e**2 - sigma2 * transformation.t_star / t
+    for i, term in enumerate(point.terms):
+        own = point.quadratic.diagonals[i][:, None] * gap
+        rows[:, :, k + i] = (own if term.lag_column is None else own + e * point.linear[i]) / sigma2
+    rows[:, :, -1] = (e**2 - sigma2 * transformation.m / (n * t)) / (2.0 * sigma2**2)
+    return rows
+
+
+def region_scores(point: Point) -> FloatArray:
+    """(n, ·) sums of `score_rows` over periods, without holding the rows."""
+    e, sigma2 = point.residuals, point.sigma2
+    slopes = np.einsum("knt,nt->nk", point.block[: point.k], e)
+    if not point.terms:
+        return slopes
+    transformation = point.design.transformation
+    squares = np.sum(e**2, axis=1)
+    gap = squares - sigma2 * transformation.t_star
+    spatial = np.einsum("qnt,nt->nq", point.linear, e) + (point.quadratic.diagonals * gap).T
+    last = (squares - sigma2 * transformation.m / len(e)) / (2.0 * sigma2**2)
+    return np.column_stack([slopes / sigma2, spatial / sigma2, last])
+
+
+def period_scores(point: Point, rows: FloatArray) -> FloatArray:
+    """(t, ·) scores by period, the off-diagonal quadratic forms included as they are."""
+    totals = rows.sum(axis=0)
+    e, k = point.residuals, point.k
+    for i, term in enumerate(point.terms):
+        full = np.sum(e * term.operator.apply(e), axis=0)
+        own = point.quadratic.diagonals[i] @ e**2
+        totals[:, k + i] += (full - own) / point.sigma2
+    return totals
+
+
+def bread(point: Point) -> FloatArray:
+    """Maps scores to estimates: (Z'Z)^{-1} for least squares, rows of the inverse information otherwise."""
+    return information(point).with_sigma if point.terms else point.inverse_gram
+
+
+def add_off_diagonal(point: Point, meat: FloatArray, kernel: FloatArray) -> FloatArray:
+    """The meat with the off-diagonal variances of the quadratic scores added."""
+    k, q = point.k, len(point.terms)
+    if q:
+        meat = meat.copy()
+        meat[k : k + q, k : k + q] += off_diagonal_variance(point, kernel)
+    return meat
+
+
+def check_definite(covariance: FloatArray, name: str, why: str) -> None:
+    """Refuse a covariance with a negative variance; nothing is forced."""
+    if (np.diag(covariance) <= 0).any():
+        raise EstimationError(
+            f"the {name} covariance is not positive definite: some variances are not positive",
+            causes=(why, "too few clusters or periods for this kind"),
+            fix='use covariance="cluster" or "information"',
+        )

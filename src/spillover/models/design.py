@@ -16,7 +16,7 @@ from spillover.errors import (
     show_labels,
 )
 from spillover.models.formula import Formula, evaluate_term, parse_formula
-from spillover.models.spec import ModelSpec
+from spillover.models.spec import ModelSpec, Roles
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
 from spillover.typing import FloatArray
@@ -32,7 +32,8 @@ class Design:
 
     Attributes
     ----------
-    block : (k + 2, n, t) the k regressors (intercept, X, W X), then y, then W y (zeros without W).
+    block : (k + 1 + q, n, t) the k regressors (intercept, X, W X), then y, then the q spatial lags of y
+        (one lag even where the model has none, for its tests; zeros without W).
     y_raw, x_raw : the outcome (n, t) and X without intercept (kx, n, t) as they came.
     terms : k names, "log(lq)" and "W*log(lq)".
     own, neighbour : regressor → position of its β and (where lagged) its θ in `terms`.
@@ -57,8 +58,8 @@ class Design:
 
     @property
     def columns(self) -> FloatArray:
-        """(n t, k + 2) view of the block, periods within regions."""
-        return self.block.reshape(self.k + 2, -1).T
+        """(n t, k + 1 + q) view of the block, periods within regions."""
+        return self.block.reshape(len(self.block), -1).T
 
     @property
     def z(self) -> FloatArray:
@@ -72,7 +73,7 @@ class Design:
 
     @property
     def wy(self) -> FloatArray:
-        """(n, t) view of the spatial lag of the outcome."""
+        """(n, t) view of the (first) spatial lag of the outcome."""
         return self.block[self.k + 1]
 
     @property
@@ -84,15 +85,11 @@ class Design:
         """(n, t) Z δ."""
         return np.asarray(self.z @ coefficients).reshape(self.shape)
 
-    def sums_by_region(self, values: FloatArray) -> FloatArray:
-        """(n, k) Σ_t z_it v_it for v of shape (n, t)."""
-        return np.einsum("knt,nt->nk", self.block[: self.k], values)
 
-
-def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) -> Design:
+def build_design(spec: ModelSpec, panel: Panel, roles: Roles) -> Design:
     """Evaluate the formula, lag in space, demean, and refuse what cannot identify the parameters."""
     formula = parse_formula(spec.formula)
-    _check_panel(spec, panel, weights)
+    _check_panel(spec, panel)
     y_raw, x_raw = _evaluate(formula, panel)
     _, n, t = x_raw.shape
     transformation = Transformation(spec.effects, spec.correction, n, t)
@@ -103,7 +100,7 @@ def build_design(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) 
     design = Design(
         regions=panel.regions,
         periods=panel.periods,
-        block=_stack(y_raw, x_raw, lagged, intercept, weights, transformation),
+        block=_stack(y_raw, x_raw, lagged, intercept, roles, transformation),
         y_raw=y_raw,
         x_raw=x_raw,
         terms=tuple(terms),
@@ -122,31 +119,28 @@ def _stack(
     x: FloatArray,
     lagged: list[int],
     intercept: bool,
-    weights: SpatialWeights | None,
+    roles: Roles,
     transformation: Transformation,
 ) -> FloatArray:
-    """(k + 2, n, t) block of `Design`."""
+    """(k + 1 + q, n, t) block of `Design`."""
     kx, n, t = x.shape
     first = int(intercept)
     k = first + kx + len(lagged)
-    block = np.empty((k + 2, n, t))
+    lags: list[SpatialWeights | None] = [w for _, w in roles.outcome] or [roles.main]
+    block = np.empty((k + 1 + len(lags), n, t))
     block[:first] = 1.0
     block[first : first + kx] = x
-    block[k] = y
-    block[k + 1] = 0.0 if weights is None else weights.lag(y)
     for i, j in enumerate(lagged):
-        assert weights is not None
-        block[first + kx + i] = weights.lag(x[j])
+        assert roles.regressors is not None
+        block[first + kx + i] = roles.regressors.lag(x[j])
+    block[k] = y
+    for i, w in enumerate(lags):
+        block[k + 1 + i] = 0.0 if w is None else w.lag(y)
     return transformation.remove_means(block)
 
 
-def _check_panel(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None) -> None:
+def _check_panel(spec: ModelSpec, panel: Panel) -> None:
     n, t = panel.shape
-    if spec.uses_weights and weights is None:
-        raise OptionError(
-            f"a {spec.model} model needs spatial weights",
-            fix="give weights=spillover.weights.build_contiguity(panel), or model='ols'",
-        )
     if spec.effects in ("individual", "two-way") and t < 2:
         raise DesignError(
             f"{spec.effects} effects need at least two periods",

@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from spillover.errors import AssumptionWarning, DesignError, EstimationError, OptionError, show_labels
-from spillover.models.covariance import Point
+from spillover.errors import (
+    AssumptionWarning,
+    DesignError,
+    EstimationError,
+    OptionError,
+    WeakIdentificationWarning,
+    show_labels,
+)
+from spillover.models.covariance import Point, SpatialTerm
 from spillover.models.design import Design, build_design
-from spillover.models.likelihood import ConcentratedLikelihood, Solution, maximise
+from spillover.models.likelihood import (
+    ConcentratedLikelihood,
+    FilteredLikelihood,
+    Solution,
+    gaussian,
+    log_determinant,
+    maximise,
+    maximise_filtered,
+    maximise_joint,
+)
+from spillover.models.observed import observed_information
 from spillover.models.result import SpatialFit, estimates_at
-from spillover.models.spec import ModelSpec
-from spillover.numerics.engine import WeightsEngine
-from spillover.numerics.least_squares import Collinearity, Projection, project
+from spillover.models.spec import ModelSpec, Roles, assign_roles
+from spillover.numerics.joint import JointMultiplier
+from spillover.numerics.least_squares import Collinearity, Projection, project, triangle_of
+from spillover.numerics.operators import FilteredOperator, GOperator, JointOperator
 from spillover.numerics.threads import one_blas_thread
 from spillover.panel.panel import Panel
-from spillover.typing import Correction, CovarianceName, Effects, ModelName
+from spillover.typing import Correction, CovarianceName, Effects, FloatArray, ModelName
 from spillover.weights.weights import SpatialWeights
 
 
 def fit(
     formula: str,
     panel: Panel,
-    weights: SpatialWeights | None = None,
+    weights: SpatialWeights | Mapping[str, SpatialWeights] | None = None,
     *,
     model: ModelName = "sdm",
     effects: Effects | None = None,
     correction: Correction = "lee-yu",
     covariance: CovarianceName = "default",
     lagged: Sequence[str] | None = None,
+    weights_x: SpatialWeights | None = None,
+    weights_error: SpatialWeights | None = None,
+    cutoff_km: float | None = None,
+    time_lags: int | None = None,
 ) -> SpatialFit:
-    """Fit  y = ρ W y + X β + W X θ + effects + ε  by exact maximum likelihood (OLS and SLX: least squares).
+    """Fit  y = ρ W y + X β + W X θ + effects + u,  u = λ W u + ε  by exact maximum likelihood.
 
     Parameters
     ----------
     formula : "log(patents) ~ log(lq) + log(rd)"; arithmetic of panel variables and log, exp, sqrt, lag, …
     panel : n regions × t periods.
-    weights : W, aligned to the panel by region id or refused.
-    model : "ols", "slx", "sar" or "sdm".
+    weights : W, aligned to the panel by region id or refused; a mapping of names to several W gives the outcome
+        several spatial lags (`weights_x`, `weights_error` must then be named where the model needs them).
+    model : "ols", "slx", "sar", "sdm", "sem", "sdem", "sac" or "gns".
     effects : "none", "individual", "time", "two-way"; two-way for panels and none for cross-sections by default.
     correction : "lee-yu" counts (n − 1) and (t − 1) where means are removed; "none" counts n and t.
-    covariance : "default", "information" or "cluster".
+    covariance : "default" or a name of `ModelSpec`.
     lagged : regressors that also enter as W x; all by default.
+    weights_x, weights_error : another W for the regressors or the error.
+    cutoff_km, time_lags : of Conley's and Driscoll and Kraay's kernels.
 
     Returns
     -------
@@ -54,10 +79,10 @@ def fit(
     AlignmentError : the ids of W and of the panel differ.
     MissingCellError, ValueDomainError, FormulaError : from the formula and the data.
     DesignError : constant or collinear columns (named), too few observations.
-    EstimationError : the maximum is at the bound of ρ, or was not found.
+    EstimationError : the maximum is at the bound of ρ or λ, or was not found.
 
-    Cost: one QR of (n t, k + 2), then O(1) per trial ρ; W is prepared once per W.
-    Source: Lee & Yu (2010), J. Econometrics 154:165; LeSage & Pace (2009).
+    Cost: one QR of (n t, k + 2) columns (twice as many with a spatial error), then O(1) per trial value; W is prepared
+    once per W. Source: Lee & Yu (2010), J. Econometrics 154:165; LeSage & Pace (2009).
     """
     spec = ModelSpec(
         formula=formula,
@@ -66,51 +91,92 @@ def fit(
         correction=correction,
         covariance=covariance,
         lagged=None if lagged is None else tuple(lagged),
+        cutoff_km=cutoff_km,
+        time_lags=time_lags,
     )
-    return fit_spec(spec, panel, weights)
+    return fit_spec(spec, panel, weights, weights_x=weights_x, weights_error=weights_error)
 
 
-def fit_spec(spec: ModelSpec, panel: Panel, weights: SpatialWeights | None = None) -> SpatialFit:
+def fit_spec(
+    spec: ModelSpec,
+    panel: Panel,
+    weights: SpatialWeights | Mapping[str, SpatialWeights] | None = None,
+    *,
+    weights_x: SpatialWeights | None = None,
+    weights_error: SpatialWeights | None = None,
+) -> SpatialFit:
     """`fit` for a ready `ModelSpec`."""
-    aligned = weights.align(panel.regions) if weights is not None and spec.uses_weights else None
-    _check_time_effects(spec, aligned)
-    if aligned is not None and spec.has_spatial_lag and not aligned.engine.dense:
+    roles = assign_roles(spec, panel.regions, weights, weights_x, weights_error)
+    _check_time_effects(spec, roles)
+    engines = [w.engine for w in [*(w for _, w in roles.outcome), roles.error] if w is not None]
+    if any(not engine.dense for engine in engines):
         with one_blas_thread():
-            return _fit_aligned(spec, panel, aligned)
-    return _fit_aligned(spec, panel, aligned)
+            return _fit_aligned(spec, panel, roles)
+    return _fit_aligned(spec, panel, roles)
 
 
-def _fit_aligned(spec: ModelSpec, panel: Panel, aligned: SpatialWeights | None) -> SpatialFit:
-    design = build_design(spec, panel, aligned)
-    projection = _project(design)
-    engine = aligned.engine if aligned is not None and spec.has_spatial_lag else None
-    solution = _solve(design, projection, engine)
-    rho = None if solution is None else solution.value
-    coefficients = projection.coefficients[:, 0] - (rho or 0.0) * projection.coefficients[:, 1]
-    residuals = design.y - (rho or 0.0) * design.wy - design.fitted(coefficients)
-    m = design.transformation.m
-    sigma2 = float(np.sum(residuals**2)) / m
-    if not np.isfinite(sigma2) or sigma2 <= 1e-20 * float(np.mean(design.y_raw**2)):
-        raise EstimationError(
-            "the regressors explain the outcome exactly; there is no error variance to estimate",
-            causes=("the outcome (or a part of it) is among the regressors", "an accounting identity"),
-            fix="check that no regressor is computed from the outcome",
-        )
-    point = Point(design, residuals, projection.inverse_gram, sigma2, engine, rho)
-    values = coefficients if rho is None else np.append(coefficients, rho)
-    return SpatialFit(
-        spec=spec,
-        estimates=estimates_at(spec, point, values),
-        statistics=_statistics(spec, point, solution, projection),
-        solution=solution,
-        weights=aligned,
-        point=point,
-        notes=_notes(spec, aligned, design),
+def _fit_aligned(spec: ModelSpec, panel: Panel, roles: Roles) -> SpatialFit:
+    design = build_design(spec, panel, roles)
+    lags = _error_lags(design, roles)
+    triangle = _triangle(design, lags)
+    projection = _project(design, triangle)
+    solution = _solve(design, roles, triangle, projection)
+    parameters = np.array(solution.parameters if solution is not None else ())
+    q = len(roles.outcome)
+    rhos, lam = parameters[:q], float(parameters[q]) if roles.error is not None else 0.0
+    if lags is not None:
+        size = len(design.block)
+        filtered = project(triangle[:, :size] - lam * triangle[:, size:], design.k)
+        assert isinstance(filtered, Projection)
+        projection = filtered
+    coefficients = projection.coefficients[:, 0] - projection.coefficients[:, 1 : 1 + q] @ rhos
+    block = design.block if lags is None else design.block - lam * lags
+    residuals = block[design.k] - np.tensordot(rhos, block[design.k + 1 : design.k + 1 + q], axes=1)
+    residuals = residuals - (block[: design.k].reshape(design.k, -1).T @ coefficients).reshape(design.shape)
+    sigma2 = float(np.sum(residuals**2)) / design.transformation.m
+    _check_fit(design, sigma2)
+    terms = _spatial_terms(design, roles, rhos, lam)
+    values = np.concatenate([coefficients, parameters])
+    point = Point(
+        design,
+        block,
+        residuals,
+        projection.inverse_gram,
+        sigma2,
+        terms,
+        observed_information(design, triangle, values, sigma2, roles) if solution is not None else None,
     )
+    fitted = SpatialFit(
+        spec=spec,
+        estimates=estimates_at(spec, point, values, panel),
+        statistics=_statistics(spec, point, roles, solution, projection),
+        solution=solution,
+        roles=roles,
+        point=point,
+        notes=_notes(spec, roles, design),
+        panel=panel,
+    )
+    return _warn_of_weak_identification(fitted)
 
 
-def _project(design: Design) -> Projection:
-    projection = project(design.columns, design.k)
+def _error_lags(design: Design, roles: Roles) -> FloatArray | None:
+    """(k + 1 + q, n, t) W_error of every column, demeaned; None without a spatial error."""
+    if roles.error is None:
+        return None
+    lags = np.stack([roles.error.lag(column) for column in design.block])
+    return design.transformation.remove_means(lags)
+
+
+def _triangle(design: Design, lags: FloatArray | None) -> FloatArray:
+    """Triangular factor of the columns, and of their error lags beside them."""
+    if lags is None:
+        return triangle_of(design.columns)
+    both = np.concatenate([design.block, lags])
+    return triangle_of(both.reshape(len(both), -1).T)
+
+
+def _project(design: Design, triangle: FloatArray) -> Projection:
+    projection = project(triangle[:, : len(design.block)], design.k)
     if isinstance(projection, Projection):
         return projection
     raise DesignError(
@@ -130,73 +196,139 @@ def _combination(found: Collinearity, terms: Sequence[str]) -> str:
     return f"{terms[found.column]!r} is a combination of {others}" if others else f"{terms[found.column]!r} is constant"
 
 
-def _solve(design: Design, projection: Projection, engine: WeightsEngine | None) -> Solution | None:
-    if engine is None:
+def _solve(design: Design, roles: Roles, triangle: FloatArray, projection: Projection) -> Solution | None:
+    if not roles.outcome and roles.error is None:
         return None
     transformation = design.transformation
-    likelihood = ConcentratedLikelihood(
-        projection.residual_products, transformation.m, transformation.t_star, engine, transformation.drops_unit_root
-    )
-    solution = maximise(likelihood)
+    counts = (transformation.m, transformation.t_star)
+    if len(roles.outcome) > 1:
+        if roles.error is not None:
+            raise OptionError(
+                "several spatial lags of the outcome together with a spatial error are not identified in practice",
+                fix="use model='sdm' or 'sar' with several W, or one W with model='sac' or 'gns'",
+            )
+        matrices = tuple(w.matrix for _, w in roles.outcome)
+        solution = maximise_joint(projection, *counts, matrices, transformation.drops_unit_root)
+    elif roles.error is None:
+        engine = roles.outcome[0][1].engine
+        solution = maximise(
+            ConcentratedLikelihood(projection.residual_products, *counts, engine, transformation.drops_unit_root)
+        )
+    else:
+        size = design.k + 1 + len(roles.outcome)
+        keep = [*range(size), *range(len(design.block), len(design.block) + size)]
+        part = triangle[:, keep]
+        lag = roles.outcome[0][1].engine if roles.outcome else None
+        solution = maximise_filtered(
+            FilteredLikelihood(
+                part[:, :size],
+                part[:, size:],
+                design.k,
+                *counts,
+                roles.error.engine,
+                lag,
+                transformation.drops_unit_root,
+            )
+        )
     if solution.at_bound or not solution.converged:
-        low, high = engine.bounds
         raise EstimationError(
-            "the maximum of the likelihood is at the bound of ρ: do not use it"
+            "the maximum of the likelihood is at the bound of its parameters: do not use it"
             if solution.at_bound
             else "the maximiser of the likelihood did not converge",
             got=solution.status,
-            expected=f"a maximum inside ({low:.4f}, {high:.4f})",
+            expected="a maximum inside the bounds that W sets on ρ and λ",
             causes=(
                 "a common trend or shock that effects='none' leaves in the data",
                 "an outcome that is nearly the mean of its neighbours by construction (interpolated or smoothed data)",
                 "a dense W that makes W y nearly a period mean",
             ),
-            fix="add time effects, use a sparser W, or an SLX model, which has no ρ",
+            fix="add time effects, use a sparser W, or an SLX model, which has neither ρ nor λ",
         )
     return solution
 
 
-def _check_time_effects(spec: ModelSpec, weights: SpatialWeights | None) -> None:
-    """The exact transformation of time effects needs Wι = ι when W y is in the model."""
-    removes_periods = spec.effects in ("time", "two-way")
-    if weights is None or not spec.has_spatial_lag or not removes_periods or weights.rows_sum_to_one:
-        return
-    if spec.correction == "lee-yu":
-        causes = ["W is not row-standardised"]
-        if weights.islands:
-            causes = [f"islands were kept ({show_labels(weights.islands)}), their rows sum to 0"]
-        raise OptionError(
-            f"{spec.model} with {spec.effects} effects and the Lee–Yu transformation needs a W whose rows sum to one",
-            got=f"standardisation {weights.standardisation!r}, row sums from "
-            f"{weights.row_sums.min():.4g} to {weights.row_sums.max():.4g}",
-            causes=causes,
-            fix='use weights.standardise("row"), effects="individual", model="slx", or correction="none" '
-            "(dummies; ρ then carries a bias of order 1/n)",
+def _spatial_terms(design: Design, roles: Roles, rhos: FloatArray, lam: float) -> tuple[SpatialTerm, ...]:
+    terms: list[SpatialTerm] = []
+    error = GOperator(roles.error.engine, lam) if roles.error is not None else None
+    if len(roles.outcome) == 1:
+        inner = GOperator(roles.outcome[0][1].engine, float(rhos[0]))
+        # B and G commute when both belong to one W, so the filter leaves G as it is.
+        shared = error is None or error.engine is inner.engine
+        operator = inner if shared or error is None else FilteredOperator(inner, error)
+        terms.append(SpatialTerm("rho", float(rhos[0]), operator, design.k + 1))
+    elif roles.outcome:
+        joint = JointMultiplier(tuple(w.matrix for _, w in roles.outcome), rhos)
+        terms += [
+            SpatialTerm(name, float(rho), JointOperator(joint, i), design.k + 1 + i)
+            for i, (name, rho) in enumerate(zip(roles.rho_names, rhos, strict=True))
+        ]
+    if error is not None:
+        terms.append(SpatialTerm("lambda", lam, error, None))
+    return tuple(terms)
+
+
+def _check_fit(design: Design, sigma2: float) -> None:
+    if not np.isfinite(sigma2) or sigma2 <= 1e-20 * float(np.mean(design.y_raw**2)):
+        raise EstimationError(
+            "the regressors explain the outcome exactly; there is no error variance to estimate",
+            causes=("the outcome (or a part of it) is among the regressors", "an accounting identity"),
+            fix="check that no regressor is computed from the outcome",
         )
-    warnings.warn(
-        "rows of W do not sum to one: with time effects as dummies the estimate of ρ has a bias of order 1/n",
-        AssumptionWarning,
-        stacklevel=3,
-    )
+
+
+def _check_time_effects(spec: ModelSpec, roles: Roles) -> None:
+    """The exact transformation of time effects needs Wι = ι for every W of the outcome and of the error."""
+    if spec.effects not in ("time", "two-way"):
+        return
+    for weights in [*(w for _, w in roles.outcome), *([roles.error] if roles.error is not None else [])]:
+        if weights.rows_sum_to_one:
+            continue
+        if spec.correction == "lee-yu" or spec.has_spatial_error:
+            causes = ["W is not row-standardised"]
+            if weights.islands:
+                causes = [f"islands were kept ({show_labels(weights.islands)}), their rows sum to 0"]
+            raise OptionError(
+                f"{spec.model} with {spec.effects} effects, exactly transformed, needs a W whose rows sum to one",
+                got=f"standardisation {weights.standardisation!r}, row sums from "
+                f"{weights.row_sums.min():.4g} to {weights.row_sums.max():.4g}",
+                causes=causes,
+                fix='use weights.standardise("row"), effects="individual", model="slx", or, for sar and sdm, '
+                'correction="none" (dummies; ρ then carries a bias of order 1/n)',
+            )
+        warnings.warn(
+            "rows of W do not sum to one: with time effects as dummies the estimate of ρ has a bias of order 1/n",
+            AssumptionWarning,
+            stacklevel=3,
+        )
+
+
+def _log_likelihood(point: Point, roles: Roles) -> float:
+    transformation = point.design.transformation
+    drops, m = transformation.drops_unit_root, transformation.m
+    total = float(gaussian(point.sigma2 * m, m))
+    values = {term.name: term.value for term in point.terms}
+    if len(roles.outcome) == 1:
+        total += transformation.t_star * float(log_determinant(roles.outcome[0][1].engine, values["rho"], drops))
+    elif roles.outcome:
+        rhos = np.array([values[name] for name in roles.rho_names])
+        joint = JointMultiplier(tuple(w.matrix for _, w in roles.outcome), rhos).log_determinant()
+        total += transformation.t_star * (joint - (np.log1p(-rhos.sum()) if drops else 0.0))
+    if roles.error is not None:
+        total += transformation.t_star * float(log_determinant(roles.error.engine, values["lambda"], drops))
+    return total
 
 
 def _statistics(
-    spec: ModelSpec, point: Point, solution: Solution | None, projection: Projection
+    spec: ModelSpec, point: Point, roles: Roles, solution: Solution | None, projection: Projection
 ) -> dict[str, float | int | str | bool | None]:
     design, transformation = point.design, point.design.transformation
     n, t = design.shape
     m, k = transformation.m, design.k
-    loglik = -0.5 * m * (np.log(2 * np.pi * point.sigma2) + 1.0)
-    parameters = k + 1
-    if solution is not None and point.engine is not None:
-        logdet = float(point.engine.log_determinant.value(solution.value))
-        loglik += transformation.t_star * (
-            logdet - (np.log1p(-solution.value) if transformation.drops_unit_root else 0.0)
-        )
-        parameters += 1
+    loglik = _log_likelihood(point, roles)
+    parameters = k + 1 + len(point.terms)
     total = design.y - design.y.mean()
     statistics: dict[str, float | int | str | bool | None] = {
-        "log_likelihood": float(loglik),
+        "log_likelihood": loglik,
         "sigma2": point.sigma2,
         "sigma2_unbiased": float(np.sum(point.residuals**2)) / (transformation.free_observations - k),
         "aic": float(-2.0 * loglik + 2.0 * parameters),
@@ -210,28 +342,52 @@ def _statistics(
         "condition_number": projection.condition,
         "covariance": spec.resolved_covariance,
     }
-    if solution is not None and point.engine is not None:
+    if solution is not None:
         statistics |= {
-            "rho_lower": point.engine.bounds[0],
-            "rho_upper": point.engine.bounds[1],
             "converged": solution.converged,
             "score": solution.score,
             "evaluations": solution.evaluations,
-            "log_determinant": point.engine.log_determinant.method,
-            "log_determinant_error": point.engine.log_determinant.error,
+        }
+    main = roles.outcome[0][1] if roles.outcome else roles.error
+    if main is not None and solution is not None:
+        name = "rho" if roles.outcome else "lambda"
+        statistics |= {
+            f"{name}_lower": main.engine.bounds[0],
+            f"{name}_upper": main.engine.bounds[1],
+            "log_determinant": main.engine.log_determinant.method,
+            "log_determinant_error": main.engine.log_determinant.error,
         }
     return statistics
 
 
-def _notes(spec: ModelSpec, weights: SpatialWeights | None, design: Design) -> tuple[str, ...]:
+def _notes(spec: ModelSpec, roles: Roles, design: Design) -> tuple[str, ...]:
     notes = []
-    n, t = design.shape
+    n, _ = design.shape
     if spec.effects in ("individual", "two-way") and spec.correction == "none":
         notes.append("Without the Lee–Yu transformation σ² is too small by about the factor (T − 1)/T.")
-    if weights is not None and weights.islands:
-        notes.append(f"Islands were kept: {show_labels(weights.islands, 20)}; their spatial lag is zero.")
     if spec.resolved_covariance == "cluster" and n < 30:
         notes.append(f"Only {n} clusters: clustered errors are themselves uncertain below about 30 clusters.")
-    if weights is not None:
-        notes += [f"W: {note}" for note in weights.notes]
+    if not spec.uses_weights:
+        return tuple(notes)
+    seen = []
+    for w in [*(w for _, w in roles.outcome), roles.regressors, roles.error]:
+        if w is not None and w not in seen:
+            seen.append(w)
+            if w.islands:
+                notes.append(f"Islands were kept: {show_labels(w.islands, 20)}; their spatial lag is zero.")
+            notes += [f"W: {note}" for note in w.notes]
     return tuple(notes)
+
+
+def _warn_of_weak_identification(fitted: SpatialFit) -> SpatialFit:
+    """SAC and GNS with one W: ρ and λ are told apart only by functional form; report their correlation."""
+    roles = fitted.roles
+    if not roles.outcome or roles.error is None or roles.outcome[0][1] is not roles.error:
+        return fitted
+    from spillover.models.covariance import information_covariance
+
+    v = information_covariance(fitted.point)[-2:, -2:]
+    correlation = float(v[0, 1] / np.sqrt(v[0, 0] * v[1, 1]))
+    text = f"ρ and λ share one W and are weakly identified: the correlation of their estimates is {correlation:.3f}"
+    warnings.warn(text, WeakIdentificationWarning, stacklevel=4)
+    return fitted.with_note(text + ".", correlation_rho_lambda=correlation)

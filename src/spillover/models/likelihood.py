@@ -1,8 +1,11 @@
-"""The concentrated log-likelihood of SAR and SDM in ρ, and its maximiser.
+"""Concentrated log-likelihoods and their maximisers.
 
-With e0 = M_Z y, e1 = M_Z W y: q(ρ) = e0'e0 − 2ρ e0'e1 + ρ² e1'e1 and
+With e0 = M_Z y and e1 = M_Z W y, q(ρ) = e0'e0 − 2ρ e0'e1 + ρ² e1'e1 and
 ℓ(ρ) = −(m/2)[ln 2π + 1 + ln(q(ρ)/m)] + T* LD(ρ), LD = ln|I − ρW| (less ln(1 − ρ) when one unit
-root of W is transformed away). Three numbers from the data; each evaluation costs O(1) beyond LD.
+root of W is transformed away): three numbers from the data, each evaluation costs O(1) beyond LD.
+
+A spatial error filters every column with B = I − λW. One QR of the columns C and their lags W C gives a
+triangle [R1 R2] with C − λWC = Q (R1 − λR2): each λ then costs a QR of a few rows, whatever n and t are.
 """
 
 from __future__ import annotations
@@ -10,8 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import optimize
 
 from spillover.numerics.engine import WeightsEngine
+from spillover.numerics.joint import JointMultiplier
+from spillover.numerics.least_squares import Projection, project
 from spillover.typing import FloatArray
 
 GRID = 48
@@ -19,7 +25,10 @@ GRID = 48
 
 @dataclass(frozen=True)
 class Solution:
-    """A maximum: value, status in words, function evaluations and scaled score."""
+    """A maximum: value, status in words, function evaluations and scaled score.
+
+    `value` is ρ where the model has one spatial lag, else λ, else nan for several lags; `parameters` holds all.
+    """
 
     value: float
     status: str
@@ -27,6 +36,7 @@ class Solution:
     at_bound: bool
     evaluations: int
     score: float
+    parameters: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +57,8 @@ class ConcentratedLikelihood:
     def value(self, rho: FloatArray | float) -> FloatArray:
         """ℓ(ρ), elementwise."""
         grid = np.asarray(rho, dtype=float)
-        logdet = self.engine.log_determinant.value(grid)
-        if self.drops_unit_root:
-            logdet = logdet - np.log1p(-grid)
-        q = self._squares(grid)
-        return np.asarray(-0.5 * self.m * (np.log(2 * np.pi) + 1.0 + np.log(q / self.m)) + self.t_star * logdet)
+        logdet = log_determinant(self.engine, grid, self.drops_unit_root)
+        return np.asarray(gaussian(self._squares(grid), self.m) + self.t_star * logdet)
 
     def slopes(self, rho: float) -> tuple[float, float]:
         """(ℓ', ℓ'')."""
@@ -72,14 +79,23 @@ class ConcentratedLikelihood:
         return np.asarray(p[0, 0] - 2.0 * rho * p[0, 1] + rho * np.asarray(rho) * p[1, 1])
 
 
+def gaussian(squares: FloatArray | float, m: int) -> FloatArray:
+    """−(m/2)[ln 2π + 1 + ln(q/m)] for a residual sum of squares q."""
+    return np.asarray(-0.5 * m * (np.log(2 * np.pi) + 1.0 + np.log(np.asarray(squares) / m)))
+
+
+def log_determinant(engine: WeightsEngine, at: FloatArray | float, drops_unit_root: bool) -> FloatArray:
+    """ln|I − ρW|, less ln(1 − ρ) when one unit root is transformed away."""
+    value = engine.log_determinant.value(at)
+    return value - np.log1p(-np.asarray(at)) if drops_unit_root else value
+
+
 def maximise(likelihood: ConcentratedLikelihood) -> Solution:
     """The global maximum of ℓ(ρ): a grid for the bracket, then Newton steps kept inside it by bisection.
 
     ℓ can have two maxima for dense W with few regions, hence the grid.
     """
-    low, high = likelihood.interval
-    angles = np.cos(np.pi * (np.arange(GRID) + 0.5) / GRID)[::-1]
-    grid = np.concatenate([[low], (low + high) / 2 + (high - low) / 2 * angles, [high]])
+    grid = chebyshev_grid(likelihood.interval, GRID)
     values = likelihood.value(grid)
     best = int(np.nanargmax(values))
     if best in (0, grid.size - 1):
@@ -100,4 +116,159 @@ def maximise(likelihood: ConcentratedLikelihood) -> Solution:
             break
     scaled = abs(score) / np.sqrt(max(-bend, 1e-300))
     converged = bool(scaled < 1e-6 and bend < 0)
-    return Solution(rho, "converged" if converged else "did not converge", converged, False, evaluations, float(scaled))
+    status = "converged" if converged else "did not converge"
+    return Solution(rho, status, converged, False, evaluations, float(scaled), (rho,))
+
+
+def chebyshev_grid(interval: tuple[float, float], count: int) -> FloatArray:
+    """`count` points that crowd towards the ends, and the ends."""
+    low, high = interval
+    angles = np.cos(np.pi * (np.arange(count) + 0.5) / count)[::-1]
+    return np.concatenate([[low], (low + high) / 2 + (high - low) / 2 * angles, [high]])
+
+
+@dataclass(frozen=True, eq=False)
+class FilteredLikelihood:
+    """ℓ of models with a spatial error, from the triangle [R1 R2] of columns (Z, y, W y) and of their lags.
+
+    Attributes
+    ----------
+    plain, lagged : (r, k + 2) R1 and R2.
+    k : number of regressors.
+    error, lag : engines of λ and of ρ; lag None when the model has no W y.
+    """
+
+    plain: FloatArray
+    lagged: FloatArray
+    k: int
+    m: int
+    t_star: int
+    error: WeightsEngine
+    lag: WeightsEngine | None
+    drops_unit_root: bool
+
+    def filtered(self, lam: float) -> Projection:
+        """Least squares of (y, W y) on Z after filtering with λ."""
+        projection = project(self.plain - lam * self.lagged, self.k)
+        assert isinstance(projection, Projection)
+        return projection
+
+    def inner(self, lam: float) -> ConcentratedLikelihood | None:
+        """ℓ(ρ) at this λ, or None without W y."""
+        if self.lag is None:
+            return None
+        products = self.filtered(lam).residual_products
+        return ConcentratedLikelihood(products, self.m, self.t_star, self.lag, self.drops_unit_root)
+
+    def at(self, lam: float) -> tuple[float, float]:
+        """(ℓ maximised over ρ, that ρ)."""
+        determinant = self.t_star * float(log_determinant(self.error, lam, self.drops_unit_root))
+        likelihood = self.inner(lam)
+        if likelihood is None:
+            return float(gaussian(self.filtered(lam).residual_products[0, 0], self.m)) + determinant, 0.0
+        solution = maximise(likelihood)
+        return float(likelihood.value(solution.value)) + determinant, solution.value
+
+    def score(self, lam: float) -> float:
+        """dℓ/dλ along the maximum over everything else (envelope): m r'(R2 v)/r'r − T* tr W(I − λW)^{-1}."""
+        rho = self.at(lam)[1]
+        projection = self.filtered(lam)
+        last = np.array([1.0]) if self.lag is None else np.array([1.0, -rho])
+        v = np.concatenate([-projection.coefficients @ last, last])
+        residual = (self.plain - lam * self.lagged) @ v
+        first = self.error.log_determinant.derivatives(lam)[0]
+        if self.drops_unit_root:
+            first += 1.0 / (1.0 - lam)
+        return float(self.m * (residual @ (self.lagged @ v)) / (residual @ residual) + self.t_star * first)
+
+
+def maximise_filtered(likelihood: FilteredLikelihood) -> Solution:
+    """The global maximum over (ρ, λ): a grid over λ with ρ profiled, then the root of the score inside the bracket.
+
+    (ρ, λ) with one W is weakly identified and can have two maxima, hence a full grid over λ.
+    """
+    grid = chebyshev_grid(likelihood.error.log_determinant.interval, GRID)
+    values = np.array([likelihood.at(float(lam))[0] for lam in grid])
+    best = int(np.nanargmax(values))
+    if best in (0, grid.size - 1):
+        end = float(grid[best])
+        return Solution(end, f"the likelihood is still rising at λ = {end:.4f}", False, True, grid.size, np.nan)
+    low, high = float(grid[best - 1]), float(grid[best + 1])
+    found = optimize.minimize_scalar(
+        lambda lam: -likelihood.at(lam)[0], bounds=(low, high), method="bounded", options={"xatol": 1e-7}
+    )
+    lam = float(found.x)
+    evaluations = grid.size + int(found.nfev)
+    for width in (1e-5, 1e-4, 1e-3):  # polish on the score, whose sign change locates the maximum to machine accuracy
+        left, right = max(low, lam - width), min(high, lam + width)
+        if likelihood.score(left) > 0 > likelihood.score(right):
+            lam = float(optimize.brentq(likelihood.score, left, right, xtol=1e-14))
+            break
+    score = likelihood.score(lam)
+    step = 1e-5
+    bend = (likelihood.score(lam + step) - likelihood.score(lam - step)) / (2 * step)
+    scaled = abs(score) / np.sqrt(max(-bend, 1e-300))
+    inner = likelihood.inner(lam)
+    rho = None if inner is None else maximise(inner)
+    converged = bool(scaled < 1e-5 and bend < 0 and (rho is None or rho.converged))
+    at_bound = rho is not None and rho.at_bound
+    status = rho.status if at_bound and rho is not None else "converged" if converged else "did not converge"
+    parameters = (lam,) if rho is None else (rho.value, lam)
+    return Solution(parameters[0], status, converged, at_bound, evaluations, float(scaled), parameters)
+
+
+def maximise_joint(
+    projection: Projection,
+    m: int,
+    t_star: int,
+    matrices: tuple,
+    drops_unit_root: bool,  # type: ignore[type-arg]
+) -> Solution:
+    """Several lags of the outcome: ℓ(ρ_1, …, ρ_K) by SLSQP on Σ|ρ_k| < 1 from several starts.
+
+    Σ|ρ_k| < 1 is sufficient for an invertible S when the rows of every W sum to at most one.
+    """
+    count = len(matrices)
+    products = projection.residual_products
+
+    def negative(rhos: FloatArray) -> float:
+        v = np.concatenate([[1.0], -rhos])
+        joint = JointMultiplier(matrices, rhos)
+        # |·|: trial points may leave Σρ < 1 before the constraint brings them back.
+        logdet = joint.log_determinant() - (np.log(abs(1.0 - rhos.sum())) if drops_unit_root else 0.0)
+        return -float(gaussian(v @ products @ v, m) + t_star * logdet)
+
+    def slope(rhos: FloatArray) -> FloatArray:
+        v = np.concatenate([[1.0], -rhos])
+        joint = JointMultiplier(matrices, rhos)
+        lean = (products @ v)[1:]
+        trace = np.array([joint.trace(k) for k in range(count)])
+        if drops_unit_root:
+            trace = trace - 1.0 / (1.0 - rhos.sum())
+        return -(m * lean / (v @ products @ v) - t_star * trace)
+
+    best = None
+    evaluations = 0
+    inside = {"type": "ineq", "fun": lambda r: 1.0 - 1e-6 - np.abs(r).sum()}
+    for start in (0.0, 0.3 / count, -0.2 / count):
+        found = optimize.minimize(
+            negative, np.full(count, start), jac=slope, method="SLSQP", constraints=inside,
+            bounds=[(-0.9999, 0.9999)] * count, options={"ftol": 1e-13, "maxiter": 300},
+        )  # fmt: skip
+        evaluations += int(found.nfev)
+        if best is None or found.fun < best.fun:
+            best = found
+    assert best is not None
+    rhos = np.asarray(best.x)
+    for _ in range(4):  # Newton on the analytic score: SLSQP stops on the function value
+        step = 1e-6
+        bend = np.array([(slope(rhos + step * d) - slope(rhos - step * d)) / (2 * step) for d in np.eye(count)])
+        move = np.linalg.solve(bend, slope(rhos))
+        if np.abs(rhos - move).sum() >= 1.0:
+            break
+        rhos = rhos - move
+    at_bound = bool(np.abs(rhos).sum() > 1.0 - 1e-4)
+    scaled = float(np.sqrt(abs(slope(rhos) @ np.linalg.solve(bend, slope(rhos)))))
+    converged = bool(scaled < 1e-4 and not at_bound)
+    status = "converged" if converged else "Σ|ρ| reached 1" if at_bound else "did not converge"
+    return Solution(float("nan"), status, converged, at_bound, evaluations, scaled, tuple(float(r) for r in rhos))

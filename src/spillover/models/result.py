@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from spillover import __version__
 from spillover.errors import OptionError, check_option
 from spillover.inference.estimates import Estimates
-from spillover.models.covariance import Point, cluster_covariance, information_covariance
+from spillover.models.covariance import (
+    Point,
+    hessian_covariance,
+    information_covariance,
+    sandwich_covariance,
+)
 from spillover.models.likelihood import Solution
-from spillover.models.spec import ModelSpec
+from spillover.models.robust import (
+    cluster_covariance,
+    conley_covariance,
+    driscoll_kraay_covariance,
+    hc_covariance,
+    two_way_cluster_covariance,
+)
+from spillover.models.spec import ModelSpec, Roles
+from spillover.panel.panel import Panel
 from spillover.typing import CovarianceName, FloatArray
 from spillover.weights.weights import SpatialWeights
 
@@ -35,7 +49,7 @@ class SpatialFit:
     estimates : slopes (own, then W*), and `rho` last where the model has it, with their covariance.
     statistics : log_likelihood, sigma2, aic, bic, counts, … by name.
     solution : how the maximum was found; None for OLS and SLX.
-    weights : the W that was used, aligned to the panel; None for OLS.
+    roles : which W lags the outcome, the regressors and the error, aligned to the panel.
     notes : what a careful reader should know about this fit.
     """
 
@@ -43,9 +57,10 @@ class SpatialFit:
     estimates: Estimates
     statistics: Mapping[str, Any]
     solution: Solution | None
-    weights: SpatialWeights | None
+    roles: Roles
     point: Point
     notes: tuple[str, ...]
+    panel: Panel
 
     @property
     def design(self) -> Design:
@@ -53,9 +68,16 @@ class SpatialFit:
         return self.point.design
 
     @property
+    def weights(self) -> SpatialWeights | None:
+        """The W a reader would call "the W": of the outcome, else of the regressors, else of the error."""
+        return self.roles.main
+
+    @property
     def rho(self) -> float:
-        """Coefficient of W y; 0 for models without it."""
-        return self.point.rho or 0.0
+        """Coefficient of W y; 0 for models without it, an error for several."""
+        if len(self.roles.outcome) > 1:
+            raise OptionError("the outcome has several spatial lags", expected=", ".join(self.roles.rho_names))
+        return next((term.value for term in self.point.terms if term.lag_column is not None), 0.0)
 
     @cached_property
     def provenance(self) -> dict[str, str]:
@@ -103,17 +125,18 @@ class SpatialFit:
             rows = [row for row in rows if row["form"] in (form, "")]
         return pd.DataFrame(rows)
 
-    def with_covariance(self, covariance: CovarianceName) -> SpatialFit:
-        """The same fit with another covariance: "information" or "cluster"."""
-        spec = self.spec.with_changes(covariance=covariance)
-        return replace(self, spec=spec, estimates=estimates_at(spec, self.point, self.estimates.values))
+    def with_covariance(
+        self, covariance: CovarianceName, *, cutoff_km: float | None = None, time_lags: int | None = None
+    ) -> SpatialFit:
+        """The same fit with another covariance."""
+        spec = self.spec.with_changes(covariance=covariance, cutoff_km=cutoff_km, time_lags=time_lags)
+        estimates = estimates_at(spec, self.point, self.estimates.values, self.panel)
+        statistics = {**self.statistics, "covariance": spec.resolved_covariance}
+        return replace(self, spec=spec, estimates=estimates, statistics=statistics)
 
-    def predict(self) -> FloatArray:
-        """(n, t) fitted values of the demeaned outcome in reduced form, S^{-1} Z δ."""
-        mean = self.design.fitted(self.estimates.values[: self.design.k])
-        if self.point.engine is None:
-            return mean
-        return self.point.engine.multiplier(self.rho).solve(mean)
+    def with_note(self, note: str, **statistics: float) -> SpatialFit:
+        """A copy with a note and statistics added."""
+        return replace(self, notes=(*self.notes, note), statistics={**self.statistics, **statistics})
 
     def summary(self) -> str:
         """The fit on one screen, as text."""
@@ -128,19 +151,59 @@ class SpatialFit:
         )
 
 
-def estimates_at(spec: ModelSpec, point: Point, values: FloatArray) -> Estimates:
+METHODS = {
+    "information": "information matrix",
+    "hessian": "observed Hessian",
+    "sandwich": "QML sandwich",
+    "hc": "heteroskedasticity-robust",
+    "cluster": "clustered by region",
+    "two-way-cluster": "clustered by region and period",
+    "driscoll-kraay": "Driscoll–Kraay",
+    "conley": "Conley",
+}
+
+
+def estimates_at(spec: ModelSpec, point: Point, values: FloatArray, panel: Panel) -> Estimates:
     """Estimates with the covariance that the specification asks for."""
-    n = point.residuals.shape[0]
-    terms = (*point.design.terms, "rho") if point.engine is not None else point.design.terms
+    terms = (*point.design.terms, *(term.name for term in point.terms))
     kind = spec.resolved_covariance
-    if kind == "cluster":
-        # t(n − 1): with few clusters the normal quantile is too short.
-        return Estimates(terms, values, cluster_covariance(point), float(n - 1), "clustered by region")
+    free = float(point.design.transformation.free_observations - point.k)
+    df: float | None = None if point.terms else free
     if kind == "information":
-        free = point.design.transformation.free_observations - point.design.k
-        df = float(free) if point.engine is None else None
-        return Estimates(terms, values, information_covariance(point), df, "information matrix")
-    raise OptionError("unknown covariance", got=kind)
+        covariance = information_covariance(point)
+    elif kind == "hessian":
+        covariance = hessian_covariance(point)
+    elif kind == "sandwich":
+        covariance = sandwich_covariance(point)
+    elif kind == "hc":
+        covariance, df = hc_covariance(point)
+    elif kind == "cluster":
+        covariance, df = cluster_covariance(point)
+    elif kind == "two-way-cluster":
+        covariance, df = two_way_cluster_covariance(point)
+    elif kind == "driscoll-kraay":
+        covariance, df = driscoll_kraay_covariance(point, spec.time_lags)
+    else:
+        assert spec.cutoff_km is not None
+        covariance, df = conley_covariance(point, _distances(panel), spec.cutoff_km, spec.time_lags)
+    return Estimates(terms, values, covariance, df, METHODS[kind])
+
+
+def _distances(panel: Panel) -> Callable[[float], sp.csr_matrix]:
+    """Cut-off → sparse (n, n) distances in km between the regions' centroids, up to the cut-off."""
+    from spillover.panel.geometry import centroids
+    from spillover.weights.points import Points
+
+    coordinates, lonlat = centroids(panel)
+    points = Points(panel.regions, coordinates, lonlat)
+
+    def within(cutoff_km: float) -> sp.csr_matrix:
+        i, j, km = points.pairs_within(cutoff_km)
+        n = len(panel.regions)
+        upper = sp.csr_matrix((km, (i, j)), shape=(n, n))
+        return sp.csr_matrix(upper + upper.T)
+
+    return within
 
 
 def _digest(keys: str, *arrays: np.ndarray) -> str:

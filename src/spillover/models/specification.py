@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def specification_tests(fit: SpatialFit) -> tuple[HypothesisTest, ...]:
     """LM tests (valid, then conventional; null OLS, and SLX where W X is in the model) and Wald tests."""
     tests: list[HypothesisTest] = []
-    if fit.weights is not None:
+    single = len(fit.roles.outcome) < 2
+    if fit.weights is not None and single:
         design, transformation = fit.design, fit.design.transformation
         own = [i for i in range(design.k) if i not in design.neighbour.values()]
         nulls = [("ols", design.z[:, own])]
@@ -41,11 +42,16 @@ def _wald_tests(fit: SpatialFit) -> list[HypothesisTest]:
         for row, (_, at) in enumerate(neighbours):
             matrix[row, at] = 1.0
         tests.append(_named(estimates.wald(matrix, "neighbours' regressors do not matter (all θ = 0)"), "Wald θ = 0"))
-    if fit.point.engine is not None:
+    spatial = [term.name for term in fit.point.terms]
+    symbols = {"rho": "ρ", "lambda": "λ"}
+    nulls = {"rho": "there is no spatial lag of the outcome", "lambda": "there is no spatial error"}
+    for name in spatial:
         matrix = np.zeros((1, k))
-        matrix[0, -1] = 1.0
-        tests.append(_named(estimates.wald(matrix, "there is no spatial lag of the outcome (ρ = 0)"), "Wald ρ = 0"))
-    if fit.point.engine is not None and neighbours:
+        matrix[0, estimates.index(name)] = 1.0
+        symbol = symbols.get(name, name)
+        null = f"{nulls.get(name, 'this spatial lag of the outcome is absent')} ({symbol} = 0)"
+        tests.append(_named(estimates.wald(matrix, null), f"Wald {symbol} = 0"))
+    if spatial == ["rho"] and neighbours:
         # Common factor: θ + ρβ = 0 for every lagged regressor turns the Durbin model into a spatial error model.
         gap, jacobian = np.empty(len(neighbours)), np.zeros((len(neighbours), k))
         for row, (name, at) in enumerate(neighbours):

@@ -51,7 +51,7 @@ def project(columns: FloatArray, k: int) -> Projection | tuple[Collinearity, ...
     columns of length one afterwards, so that rescaling a column changes only its own coefficient.
     Cost O(m (k + q)²).
     """
-    triangle = _triangle(columns)
+    triangle = triangle_of(columns)
     lengths = np.sqrt(np.einsum("ij,ij->j", triangle, triangle))
     lengths[lengths == 0.0] = 1.0
     triangle = triangle / lengths
@@ -70,7 +70,7 @@ def project(columns: FloatArray, k: int) -> Projection | tuple[Collinearity, ...
     )
 
 
-def _triangle(columns: FloatArray) -> FloatArray:
+def triangle_of(columns: FloatArray) -> FloatArray:
     """The triangular factor of a tall matrix, by blocks of rows that stay in cache (tall-skinny QR)."""
     m, p = columns.shape
     block = max(4 * p, BLOCK_ROWS)

@@ -1,0 +1,136 @@
+"""Sandwich covariances: heteroskedasticity, clusters, two-way clusters, Driscoll–Kraay, Conley.
+
+Each returns the covariance of (δ, spatial) and the degrees of freedom of its t distribution.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+
+from spillover.errors import AssumptionWarning, DesignError
+from spillover.models.covariance import (
+    Point,
+    add_off_diagonal,
+    bread,
+    check_definite,
+    period_scores,
+    region_scores,
+    score_rows,
+)
+from spillover.typing import FloatArray
+
+
+def cluster_covariance(point: Point) -> tuple[FloatArray, float]:
+    """Clustered by region, factor n/(n − 1), t(n − 1): with few clusters the normal quantile is too short."""
+    n, t = point.residuals.shape
+    rows = region_scores(point)
+    meat = add_off_diagonal(point, rows.T @ rows, np.ones((t, t)))
+    return _sandwich(point, meat) * n / (n - 1), float(n - 1)
+
+
+def hc_covariance(point: Point) -> tuple[FloatArray, float]:
+    """Heteroskedasticity-robust (HC1: factor m/(m − k)).
+
+    With region means removed the residuals understate the variances (Stock & Watson 2008): multiplied by t/(t − 1),
+    which repairs the homoskedastic case only, with a warning.
+    """
+    transformation = point.design.transformation
+    free = transformation.free_observations
+    rows = score_rows(point).reshape(point.residuals.size, -1)
+    t = point.residuals.shape[1]
+    meat = add_off_diagonal(point, rows.T @ rows, np.eye(t))
+    covariance = _sandwich(point, meat) * free / (free - point.k)
+    if transformation.removes_regions:
+        warnings.warn(
+            "heteroskedasticity-robust errors are too small with region effects and few periods; cluster by region",
+            AssumptionWarning,
+            stacklevel=4,
+        )
+        covariance = covariance * t / (t - 1)
+    return covariance, float(free - point.k)
+
+
+def two_way_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
+    """Clustered by region and by period: V_region + V_period − V_both (Cameron, Gelbach & Miller 2011)."""
+    n, t = point.residuals.shape
+    _needs_periods(point, 5, "two-way clustering")
+    rows = score_rows(point)
+    regions = add_off_diagonal(point, _outer(region_scores(point)), np.ones((t, t))) * n / (n - 1)
+    periods = _outer(period_scores(point, rows)) * t / (t - 1)
+    both = add_off_diagonal(point, _outer(rows.reshape(n * t, -1)), np.eye(t))
+    covariance = _sandwich(point, regions + periods - both)
+    check_definite(covariance, "two-way clustered", "the difference V_region + V_period − V_both need not be definite")
+    return covariance, float(min(n, t) - 1)
+
+
+def driscoll_kraay_covariance(point: Point, lags: int | None = None) -> tuple[FloatArray, float]:
+    """Period sums of the scores with Bartlett weights: any cross-sectional dependence (Driscoll & Kraay 1998).
+
+    lags : ⌊4 (t/100)^{2/9}⌋ by default. Consistent as t grows: refused below ten periods.
+    """
+    t = point.residuals.shape[1]
+    _needs_periods(point, 10, "Driscoll–Kraay errors")
+    chosen = int(4 * (t / 100) ** (2 / 9)) if lags is None else lags
+    h = period_scores(point, score_rows(point))
+    meat = h.T @ h
+    for lag in range(1, chosen + 1):
+        cross = h[lag:].T @ h[:-lag]
+        meat += (1 - lag / (chosen + 1)) * (cross + cross.T)
+    return _sandwich(point, meat) * t / (t - 1), float(t - 1)
+
+
+def conley_covariance(
+    point: Point, distances: Callable[[float], sp.csr_matrix], cutoff_km: float, lags: int | None = None
+) -> tuple[FloatArray, float]:
+    """Product kernel: Wendland's (1 − x)⁴(4x + 1) in distance, Bartlett in time (Conley 1999).
+
+    Parameters
+    ----------
+    distances : cut-off → sparse (n, n) distances in km up to it (zeros stand for "further away"; the diagonal is own).
+    lags : lags in time; ⌊4 (t/100)^{2/9}⌋ by default, 0 for one period.
+
+    Both factors are positive definite, so the product is. The off-diagonal quadratic parts keep independence across
+    regions.
+    """
+    n, t = point.residuals.shape
+    chosen = (int(4 * (t / 100) ** (2 / 9)) if lags is None else lags) if t > 1 else 0
+    near = sp.csr_matrix(distances(cutoff_km))
+    x = near.data / cutoff_km
+    near.data = np.where(x < 1.0, (1.0 - x) ** 4 * (4.0 * x + 1.0), 0.0)
+    kernel = near + sp.identity(n, format="csr")
+    rows = score_rows(point)
+    meat = np.zeros((rows.shape[2], rows.shape[2]))
+    for lag in range(chosen + 1):
+        weight = 1.0 - lag / (chosen + 1)
+        for s in range(t - lag):
+            cross = rows[:, s].T @ (kernel @ rows[:, s + lag])
+            meat += weight * (cross if lag == 0 else cross + cross.T)
+    gap = np.abs(np.subtract.outer(np.arange(t), np.arange(t)))
+    meat = add_off_diagonal(point, (meat + meat.T) / 2.0, np.maximum(1.0 - gap / (chosen + 1), 0.0))
+    covariance = _sandwich(point, meat) * n / (n - 1)
+    check_definite(covariance, "Conley", "a cut-off that is long relative to the map")
+    return covariance, float(n - 1)
+
+
+def _outer(rows: FloatArray) -> FloatArray:
+    return np.asarray(rows.T @ rows)
+
+
+def _sandwich(point: Point, meat: FloatArray) -> FloatArray:
+    slices = bread(point)
+    return np.asarray(slices @ meat @ slices.T)
+
+
+def _needs_periods(point: Point, least: int, what: str) -> None:
+    t = point.residuals.shape[1]
+    if t < least:
+        raise DesignError(
+            f"{what} need more periods",
+            got=f"{t} periods",
+            expected=f"at least {least}",
+            fix='use covariance="cluster", which needs many regions instead',
+        )
