@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class FittedPoint:
-    """Where the likelihood is highest: residuals (n, t), σ², ρ and the engine of W (None without W y)."""
+    """Where the likelihood is highest: residuals (n, t), σ², ρ and the engine of W (None without W y).
+
+    completed : (n, t) outcome with missing cells at their mean given the observed ones; None when nothing is missing.
+    """
 
     design: Columns
     residuals: FloatArray
     sigma2: float
     engine: WeightsEngine | None
     rho: float | None
+    completed: FloatArray | None = None
 
     @property
     def terms(self) -> tuple[SpatialTerm, ...]:
@@ -86,6 +90,11 @@ class StaticFit:
     def residuals(self) -> FloatArray:
         """(n, t) residuals, demeaned."""
         return self.point.residuals
+
+    @property
+    def outcome(self) -> FloatArray:
+        """(n, t) outcome; missing cells hold their mean given the observed ones, at the estimates."""
+        return self.design.y_raw if self.point.completed is None else self.point.completed
 
     def coefficients(self, level: float = 0.95) -> pd.DataFrame:
         """Tidy table of the coefficients with their intervals."""
