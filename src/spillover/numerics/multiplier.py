@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import SuperLU, splu
 
+from spillover.numerics.cholesky import CholeskyFactory
+from spillover.numerics.iterative import solve_general, solve_symmetric
+from spillover.numerics.similarity import Similarity
 from spillover.typing import FloatArray, IntArray
+
+Solve: TypeAlias = Callable[[FloatArray, bool], FloatArray]
+"""(right-hand sides (n,) or (n, q), transposed) → solution of the same shape."""
+
+
+class Solver(Protocol):
+    """What solves (I − ρW) x = b: sparse LU, sparse Cholesky, or iterations."""
+
+    def at(self, rho: float) -> Solve:
+        """The solve at one ρ; whatever is factorised is factorised here."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,34 +60,81 @@ class OrderedMatrix:
         options = {"SymmetricMode": True}
         return splu(system, permc_spec="NATURAL", diag_pivot_thresh=0.0, panel_size=1, options=options)
 
+    def log_determinant(self, rho: float) -> float:
+        """ln|I − ρW|."""
+        return float(np.log(np.abs(self.factorise(rho).U.diagonal())).sum())
+
+    def at(self, rho: float) -> Solve:
+        """Solves with one LU."""
+        lu = self.factorise(rho)
+
+        def solve(right: FloatArray, transposed: bool) -> FloatArray:
+            form = "T" if transposed else "N"
+            if self.order is None:
+                return np.asarray(lu.solve(np.asfortranarray(right), trans=form))
+            solution = np.empty(right.shape)
+            solution[self.order] = lu.solve(np.asfortranarray(right[self.order]), trans=form)
+            return solution
+
+        return solve
+
+
+@dataclass(frozen=True, eq=False)
+class CholeskySolver:
+    """Solves with CHOLMOD's factor of the symmetric form."""
+
+    factory: CholeskyFactory
+
+    def at(self, rho: float) -> Solve:
+        """Solves at ρ; the last two factors are kept."""
+
+        def solve(right: FloatArray, transposed: bool) -> FloatArray:
+            return self.factory.solve(rho, right, transposed)
+
+        return solve
+
+
+@dataclass(frozen=True, eq=False)
+class IterativeSolver:
+    """Solves without a factor: conjugate gradients when W has a symmetric form, else BiCGSTAB."""
+
+    matrix: sp.csr_matrix
+    similarity: Similarity | None
+
+    def at(self, rho: float) -> Solve:
+        """Iterations at ρ."""
+
+        def solve(right: FloatArray, transposed: bool) -> FloatArray:
+            columns = np.ascontiguousarray(right.reshape(right.shape[0], -1), dtype=float)
+            if self.similarity is not None:
+                solution = solve_symmetric(self.similarity, rho, columns, transposed)
+            else:
+                matrix = sp.csr_matrix(self.matrix.T) if transposed else self.matrix
+                solution = solve_general(matrix, rho, columns)
+            return solution.reshape(right.shape)
+
+        return solve
+
 
 class Multiplier:
     """The spatial multiplier S^{-1} = (I − ρW)^{-1} at one ρ, and G = W S^{-1} = S^{-1} W."""
 
-    def __init__(self, matrix: sp.csr_matrix, rho: float, ordered: OrderedMatrix) -> None:
+    def __init__(self, matrix: sp.csr_matrix, rho: float, solver: Solver) -> None:
         self.matrix = matrix
         self.rho = rho
-        self._ordered = ordered
+        self._solver = solver
 
     @cached_property
-    def _lu(self) -> SuperLU:
-        return self._ordered.factorise(self.rho)
+    def _solve(self) -> Solve:
+        return self._solver.at(self.rho)
 
     def solve(self, right: FloatArray) -> FloatArray:
         """S^{-1} B for B of shape (n,) or (n, q)."""
-        return self._solve(right, "N")
+        return self._solve(right, False)
 
     def solve_transposed(self, right: FloatArray) -> FloatArray:
         """S^{-T} B for B of shape (n,) or (n, q)."""
-        return self._solve(right, "T")
-
-    def _solve(self, right: FloatArray, form: str) -> FloatArray:
-        order = self._ordered.order
-        if order is None:
-            return np.asarray(self._lu.solve(np.asfortranarray(right), trans=form))
-        solution = np.empty(right.shape)
-        solution[order] = self._lu.solve(np.asfortranarray(right[order]), trans=form)
-        return solution
+        return self._solve(right, True)
 
     def apply_g(self, right: FloatArray) -> FloatArray:
         """G B = W S^{-1} B."""
