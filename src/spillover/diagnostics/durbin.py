@@ -26,7 +26,7 @@ from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
 REFERENCE = "Koley & Bera: score tests of the spatial Durbin model; Bera & Yoon (1993, Econometric Theory 9:649)"
-SAME_AS_LM_ERROR = "every regressor is lagged, so this equals LM error by algebra: it is not separate evidence for a lag of the outcome"
+SAME_AS_LM_ERROR = "every regressor is lagged: by algebra this is LM error, not separate evidence for a lag"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def durbin_tests(
     s = _scores(y, wy, z, wx, matrix, transformation)
     inner = np.linalg.solve(s.theta_information, np.column_stack([s.theta, s.cross]))
     lm_theta = float(s.theta @ inner[:, 0])
-    robust_rho = (s.rho - s.cross @ inner[:, 0]) ** 2 / (s.rho_information - s.cross @ inner[:, 1])
+    robust_rho = float((s.rho - s.cross @ inner[:, 0]) ** 2 / (s.rho_information - s.cross @ inner[:, 1]))
     gap = s.theta - s.cross * s.rho / s.rho_information
     left = s.theta_information - np.outer(s.cross, s.cross) / s.rho_information
     robust_theta = float(gap @ np.linalg.solve(left, gap))
