@@ -145,7 +145,9 @@ def test_likelihood_ratio_refuses_what_is_not_nested(grid_panel: Panel, queen_gr
     assert "effects" in why_not_nested(sdm, so.fit("y ~ x0 + x1", grid_panel, queen_grid, model="sar", effects="time"))
     assert "periods" in why_not_nested(sdm, so.fit("y ~ x0", grid_panel.select(periods=range(2000, 2005)), queen_grid))
     rook = named_weights(row_standardised(lattice(7, 6)))
-    assert "W is not the same" in why_not_nested(sdm, so.fit("y ~ x0 + x1", grid_panel, rook, model="sar"))
+    assert "W of the outcome is not the same" in why_not_nested(
+        sdm, so.fit("y ~ x0 + x1", grid_panel, rook, model="sar")
+    )
     assert "only in SAR" in why_not_nested(so.fit("y ~ x0", grid_panel, queen_grid), sar)
     smaller = so.fit("y ~ x0", grid_panel, queen_grid, model="sar")
     assert likelihood_ratio(sdm, smaller).df == 3  # x1, W x0 and W x1

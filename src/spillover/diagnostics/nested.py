@@ -22,6 +22,7 @@ from spillover.typing import FloatArray
 
 if TYPE_CHECKING:
     from spillover.models.result import SpatialFit
+    from spillover.weights.weights import SpatialWeights
 
 INSIDE: dict[str, tuple[str, ...]] = {
     "ols": (),
@@ -151,9 +152,29 @@ def _no_common_factor(general: SpatialFit, restricted: SpatialFit) -> str:
 
 
 def _other_weights(general: SpatialFit, restricted: SpatialFit) -> str:
-    one, other = general.provenance, restricted.provenance
-    keys = [key for key in one if key.startswith("weights") and key in other]
-    return "W is not the same in both" if any(one[key] != other[key] for key in keys) else ""
+    """Which part has another W; an SDM holds a SEM only if one W does everything."""
+    large, small = general.spec, restricted.spec
+    a, b = general.roles, restricted.roles
+    strange = [name for name, w in b.outcome if _print(w) not in {_print(other) for _, other in a.outcome}]
+    if small.has_spatial_lag and strange:
+        return f"the W of the outcome is not the same in both: {show_labels(strange)}"
+    if small.has_lagged_regressors and _print(a.regressors) != _print(b.regressors):
+        return "the W of the regressors is not the same in both"
+    if small.has_spatial_error and large.has_spatial_error and _print(a.error) != _print(b.error):
+        return "the W of the error is not the same in both"
+    if small.has_spatial_error and not large.has_spatial_error:
+        used = {_print(b.error), _print(a.regressors), *(_print(w) for _, w in a.outcome)}
+        return "a common factor needs one W for outcome, regressors and error" if len(used) > 1 else ""
+    return ""
+
+
+def _print(weights: SpatialWeights | None) -> str:
+    """A hash of W with its labels."""
+    if weights is None:
+        return ""
+    matrix = weights.matrix
+    parts = (np.asarray(part).tobytes() for part in (matrix.indptr, matrix.indices, matrix.data))
+    return hashlib.sha256("\x1f".join(weights.regions).encode() + b"".join(parts)).hexdigest()
 
 
 def _regressor(design: Any, name: str) -> FloatArray:
@@ -232,13 +253,13 @@ def hausman_error_test(
 
 def hausman_error(fit: SpatialFit) -> HypothesisTest | NotApplicable:
     """`hausman_error_test` of a SEM or SDEM fit; `NotApplicable` for other models."""
-    if fit.spec.model not in ("sem", "sdem") or fit.weights is None:
+    if fit.spec.model not in ("sem", "sdem") or fit.roles.error is None:
         return NotApplicable("Hausman OLS–SEM", f"it belongs to spatial error models, not to {_name(fit)}")
     design = fit.design
     return hausman_error_test(
         design.y,
         design.z,
-        fit.weights.matrix,
+        fit.roles.error.matrix,
         design.transformation,
         fit.estimates["lambda"],
         float(fit.statistics["sigma2"]),

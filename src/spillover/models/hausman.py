@@ -19,6 +19,7 @@ from spillover.models.random_effects import (
     build_random_design,
     fit_random_design,
 )
+from spillover.numerics.within import Transformation
 
 if TYPE_CHECKING:
     from spillover.models.result import SpatialFit
@@ -115,7 +116,10 @@ def _why_not(fit: SpatialFit) -> str:
         return "the fit has no region effects"
     if fit.spec.model not in MODELS:
         return f"random effects are not available for {fit.spec.model.upper()}"
-    keys = {value for key, value in fit.provenance.items() if key.startswith("weights")}
-    if len(keys) > 1:
-        return "random effects take one W, and this fit has several"
-    return ""
+    if not isinstance(fit.design.transformation, Transformation):
+        return "it compares plain region effects, and this fit has grouped ones"
+    roles = fit.roles
+    used = [w for _, w in roles.outcome]
+    used += [roles.regressors] if fit.spec.has_lagged_regressors and roles.regressors is not None else []
+    used += [roles.error] if fit.spec.has_spatial_error and roles.error is not None else []
+    return "random effects take one W, and this fit has several" if len({id(w) for w in used}) > 1 else ""

@@ -22,6 +22,7 @@ from spillover.models.design import _evaluate, _lagged_positions
 from spillover.models.formula import parse_formula
 from spillover.models.random_covariance import Maximum, hessian_covariance, information_covariance
 from spillover.models.random_likelihood import IdiosyncraticError, RandomLikelihood, SharedFilter, Stack, value
+from spillover.models.spec import Roles
 from spillover.numerics.least_squares import Projection, project
 from spillover.numerics.newton_pair import PairSolution, maximise_pair
 from spillover.numerics.within import Transformation
@@ -31,8 +32,6 @@ from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from spillover.numerics.engine import WeightsEngine
 
 RandomModel = Literal["ols", "slx", "sar", "sdm", "sem", "sdem"]
 MODELS = ("ols", "slx", "sar", "sdm", "sem", "sdem")
@@ -148,16 +147,24 @@ class RandomDesign:
         return np.asarray(self.columns[-1])
 
 
+@dataclass(frozen=True)
+class RandomTerm:
+    """ρ or λ: `lag_column` is 0 for the lag of the outcome and None for the error, as `effects` asks."""
+
+    name: str
+    value: float
+    lag_column: int | None
+
+
 @dataclass(frozen=True, eq=False)
 class RandomPoint:
-    """The maximum, with the names that `effects` asks for: `engine` and `rho` are None without W y."""
+    """The maximum, with the names that `effects` asks for."""
 
     maximum: Maximum
     design: RandomDesign
     residuals: FloatArray
     sigma2: float
-    engine: WeightsEngine | None
-    rho: float | None
+    terms: tuple[RandomTerm, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -170,6 +177,7 @@ class RandomEffectsFit:
     variance_components : sigma2 (of ε) and sigma2_mu (of the region effects), with their covariance.
     statistics : log_likelihood, sigma2, sigma2_mu, phi, counts, … by name.
     solution : how the maximum was found.
+    roles : which part W plays: it lags the outcome, the regressors or the error.
     notes : what a careful reader should know.
     """
 
@@ -178,7 +186,7 @@ class RandomEffectsFit:
     variance_components: Estimates
     statistics: dict[str, Any]
     solution: PairSolution
-    weights: SpatialWeights | None
+    roles: Roles
     point: RandomPoint
     notes: tuple[str, ...]
     sources: tuple[str, ...]
@@ -189,9 +197,14 @@ class RandomEffectsFit:
         return self.point.design
 
     @property
+    def weights(self) -> SpatialWeights | None:
+        """W, aligned to the panel; None for OLS."""
+        return self.roles.main
+
+    @property
     def rho(self) -> float:
         """Coefficient of W y; 0 without it."""
-        return self.point.rho or 0.0
+        return self.point.maximum.s if self.spec.has_spatial_lag else 0.0
 
     @property
     def lam(self) -> float:
@@ -393,7 +406,7 @@ def fit_random_design(spec: RandomSpec, design: RandomDesign, weights: SpatialWe
     spatial = ("rho",) if spec.has_spatial_lag else ("lambda",) if spec.has_spatial_error else ()
     k = len(design.terms) + len(spatial)
     method = "information matrix" if spec.covariance == "information" else "observed Hessian"
-    engine = weights.engine if weights is not None and spec.has_spatial_lag else None
+    terms = tuple(RandomTerm(name, s, 0 if name == "rho" else None) for name in spatial)
     residuals = likelihood.innovations(s, phi, profile.slopes)
     return RandomEffectsFit(
         spec=spec,
@@ -409,10 +422,20 @@ def fit_random_design(spec: RandomSpec, design: RandomDesign, weights: SpatialWe
         ),
         statistics=_statistics(spec, maximum, solution, k),
         solution=solution,
-        weights=weights,
-        point=RandomPoint(maximum, design, residuals, maximum.sigma2, engine, s if spec.has_spatial_lag else None),
+        roles=_roles(spec, weights),
+        point=RandomPoint(maximum, design, residuals, maximum.sigma2, terms),
         notes=_notes(spec, design, maximum, weights),
         sources=_sources(spec),
+    )
+
+
+def _roles(spec: RandomSpec, weights: SpatialWeights | None) -> Roles:
+    if weights is None:
+        return Roles()
+    return Roles(
+        outcome=(("W", weights),) if spec.has_spatial_lag else (),
+        regressors=weights if spec.has_lagged_regressors else None,
+        error=weights if spec.has_spatial_error else None,
     )
 
 
