@@ -10,7 +10,7 @@ import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
 from spillover.effects import kernel
 from spillover.effects.regional import effect_matrix, regional_effects, strongest_links
-from spillover.errors import OptionError, UnknownColumnError
+from spillover.errors import AssumptionWarning, OptionError, UnknownColumnError
 from spillover.models.result import SpatialFit
 from spillover.weights.weights import SpatialWeights
 
@@ -127,3 +127,63 @@ def test_unknown_variables_and_options_are_named(grid_panel: so.Panel, queen_gri
         fit.effects(variables=["X0"])
     with pytest.raises(OptionError, match="by"):
         fit.effects(by="province")
+
+
+def test_steps_in_w_add_up_to_the_effects_and_have_numeric_errors() -> None:
+    weights, effects = MAPS["row-standardised nearest"]
+    fit = so.fit(FORMULA, simulate_sdm(weights, 5, seed=2), weights, effects=effects)
+    w = weights.matrix.toarray()
+
+    def steps(values: np.ndarray) -> np.ndarray:
+        beta, theta, rho = values[0], values[2], values[-1]
+        found = []
+        for q in range(4):
+            m = beta * np.eye(30) if q == 0 else rho ** (q - 1) * (rho * beta + theta) * np.linalg.matrix_power(w, q)
+            found += [np.trace(m) / 30, (m.sum() - np.trace(m)) / 30, m.sum() / 30]
+        return np.array(found)
+
+    table = fit.effects(by="order", variables=["x0"], steps=3)
+    assert table["estimate"].to_numpy() == pytest.approx(steps(fit.estimates.values), abs=1e-12)
+    assert table["std_error"].to_numpy() == pytest.approx(numeric_errors(steps, fit), rel=1e-5, abs=1e-9)
+    many = fit.effects(by="order", variables=["x0"], steps=12)
+    total = fit.effects(variables=["x0"])["estimate"].iloc[2]
+    # What is left after 12 steps is of the size ρ¹² of the total.
+    assert many[many["effect"] == "total"]["estimate"].sum() == pytest.approx(total, rel=abs(fit.rho) ** 10)
+
+
+def test_weighted_averages_equal_the_dense_ones() -> None:
+    weights, effects = MAPS["row-standardised nearest"]
+    panel = simulate_sdm(weights, 5, seed=2)
+    population = np.linspace(1.0, 9.0, 30)
+    fit = so.fit(FORMULA, panel.with_variables({"population": population}), weights, effects=effects)
+    m = dense_effects(fit, weights, fit.estimates.values, "x0")
+    pi = population / population.sum()
+    rows = fit.effects(variables=["x0"], average="population")["estimate"].to_numpy()
+    assert rows == pytest.approx([pi @ np.diag(m), pi @ (m.sum(axis=1) - np.diag(m)), pi @ m.sum(axis=1)], abs=1e-12)
+    equal = fit.effects(variables=["x0"])
+    flat = fit.panel.with_variables({"one": np.ones(30)})
+    again = so.fit(FORMULA, flat, weights, effects=effects).effects(variables=["x0"], average="one")
+    assert again["std_error"].to_numpy() == pytest.approx(equal["std_error"].to_numpy(), rel=1e-8)
+
+
+def test_simulated_errors_agree_with_delta_errors_and_are_reproducible() -> None:
+    weights = named_weights(row_standardised(lattice(15, 14)))
+    fit = so.fit(FORMULA, simulate_sdm(weights, 10, seed=3), weights, covariance="information")
+    delta = fit.effects(variables=["x0"])
+    simulated = fit.effects(variables=["x0"], method="simulation", draws=3000)
+    assert simulated["estimate"].to_numpy() == pytest.approx(delta["estimate"].to_numpy())
+    assert simulated["std_error"].to_numpy() == pytest.approx(delta["std_error"].to_numpy(), rel=0.05)  # D.16
+    again = fit.effects(variables=["x0"], method="simulation", draws=3000)
+    assert again.equals(simulated)
+
+
+def test_inadmissible_draws_are_counted() -> None:
+    weights = named_weights(row_standardised(lattice(5, 4)))
+    fit = so.fit(FORMULA, simulate_sdm(weights, 2, seed=3, rho=0.85, noise=3.0), weights, effects="none", model="sar")
+    from spillover.effects.impacts import simulated_effects
+
+    wide = fit.estimates.cov * 60.0
+    object.__setattr__(fit.estimates, "cov", wide)
+    with pytest.warns(AssumptionWarning, match="discarded"):
+        found = simulated_effects(fit, draws=500)
+    assert "discarded" in found.method

@@ -4,8 +4,8 @@
 their size under every kind of effect. "conventional" is the textbook form (Anselin, Le Gallo & Jayet
 2008; Elhorst 2014), uncentred and with (n, t) counts: over-sized with fixed effects, for comparison only.
 
-With e = M_Z y, σ² = e'e/m, g = W Z b (demeaned again after lagging), g⊥ = M_Z g and W centred to JWJ
-when period means are removed:
+With e = M_Z y, σ² = e'e/m, g = W y − W e demeaned (W Z b where Wι = ι), g⊥ = M_Z g and W centred to
+JWJ when period means are removed:
     d_ρ = e'Wy/σ² − T* tr W,  d_λ = e'We/σ² − T* tr W,
     K = T*{tr(W'W + WW) − 2 (tr W)²/n*},  I = g⊥'g⊥/σ² + K,
     LM lag = d_ρ²/I,  LM error = d_λ²/K,
@@ -106,10 +106,11 @@ def _valid(
 ) -> _Scores:
     # Size depends on counting what the transformation leaves, whatever the user's choice for estimation.
     exact = Transformation(transformation.effects, "lee-yu", transformation.n, transformation.t)
-    e, b = _residuals(y, z)
+    e, _ = _residuals(y, z)
     sigma2 = float(np.sum(e * e)) / exact.m
     trace, gram = _centred_traces(matrix, exact.removes_periods)
-    g = exact.remove_means(matrix @ (z @ b).reshape(y.shape))
+    # W(Zb + effects) = W y − W e: with Wι ≠ ι the period effects do not drop out of W Z b.
+    g = wy - exact.remove_means(matrix @ e)
     rest = float(_project(z, g).residual_products[0, 0])
     error = exact.t_star * (gram - 2.0 * trace**2 / exact.n_star)
     return _Scores(

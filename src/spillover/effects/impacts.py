@@ -15,6 +15,7 @@ import numpy as np
 from spillover.effects.kernel import EffectKernel, Sums
 from spillover.errors import UnknownColumnError, did_you_mean, show_labels
 from spillover.inference.delta import delta_method
+from spillover.inference.draws import from_draws, simulate_draws
 from spillover.inference.estimates import Estimates
 from spillover.typing import FloatArray
 
@@ -24,34 +25,77 @@ if TYPE_CHECKING:
 KINDS = ("direct", "indirect", "total")
 
 
-def average_effects(fit: SpatialFit, variables: Sequence[str] | None = None) -> Estimates:
-    """Direct, indirect and total effect of each regressor, jointly.
+def average_effects(
+    fit: SpatialFit, variables: Sequence[str] | None = None, shares: FloatArray | None = None
+) -> Estimates:
+    """Direct, indirect and total effect of each regressor, jointly, with delta-method covariance.
+
+    Parameters
+    ----------
+    shares : (n,) weights of the regions as receivers (population, GDP), summing to one; equal by default.
 
     Returns `Estimates` with names "direct: x", … and labels variable, effect, horizon ("short": a static
     model has one horizon). Units: outcome per unit of the regressor, averaged over regions.
     """
     chosen = check_variables(fit, variables)
     kernel = EffectKernel(fit)
-
-    def effects(parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        values, gradients = [], []
-        for name in chosen:
-            direct, direct_gradient = combine(fit, name, kernel.direct, parameters)
-            total, total_gradient = combine(fit, name, kernel.total, parameters)
-            values += [direct, total - direct, total]
-            gradients += [direct_gradient, total_gradient - direct_gradient, total_gradient]
-        return np.array(values), np.array(gradients)
-
+    sums = (kernel.direct, kernel.total) if shares is None else kernel.weighted(shares)
     return delta_method(
-        effects,
+        lambda parameters: effects_at(fit, chosen, sums, parameters),
         fit.estimates,
         names=tuple(f"{kind}: {name}" for name in chosen for kind in KINDS),
-        labels={
-            "variable": tuple(name for name in chosen for _ in KINDS),
-            "effect": KINDS * len(chosen),
-            "horizon": ("short",) * (3 * len(chosen)),
-        },
+        labels=effect_labels(chosen),
     )
+
+
+def simulated_effects(
+    fit: SpatialFit,
+    variables: Sequence[str] | None = None,
+    shares: FloatArray | None = None,
+    *,
+    draws: int = 2_000,
+    seed: int = 1,
+) -> Estimates:
+    """The same by simulation: values at the estimates, errors from seeded draws; discarded draws are counted."""
+    chosen = check_variables(fit, variables)
+    point = average_effects(fit, variables, shares)
+    lags = slice(fit.design.k, fit.design.k + len(fit.roles.outcome))
+    intervals = [w.engine.log_determinant.interval for _, w in fit.roles.outcome]
+
+    def admissible(parameters: FloatArray) -> bool:
+        rhos = parameters[lags]
+        inside = all(low < rho < high for rho, (low, high) in zip(rhos, intervals, strict=True))
+        return inside and (rhos.size < 2 or bool(np.abs(rhos).sum() < 1.0))
+
+    def values(parameters: FloatArray) -> FloatArray:
+        kernel = EffectKernel(fit, parameters[lags])
+        sums = (kernel.direct, kernel.total) if shares is None else kernel.weighted(shares)
+        return effects_at(fit, chosen, sums, parameters)[0]
+
+    found = simulate_draws(values, fit.estimates, draws, seed, admissible)
+    return from_draws(point.values, found, point.names, effect_labels(chosen))
+
+
+def effects_at(
+    fit: SpatialFit, chosen: Sequence[str], sums: tuple[Sums, Sums], parameters: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """(3 per variable) effects and their gradient, from the sums of diagonals and of rows."""
+    values, gradients = [], []
+    for name in chosen:
+        direct, direct_gradient = combine(fit, name, sums[0], parameters)
+        total, total_gradient = combine(fit, name, sums[1], parameters)
+        values += [direct, total - direct, total]
+        gradients += [direct_gradient, total_gradient - direct_gradient, total_gradient]
+    return np.array(values), np.array(gradients)
+
+
+def effect_labels(chosen: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Columns variable, effect, horizon for `Estimates.tidy`."""
+    return {
+        "variable": tuple(name for name in chosen for _ in KINDS),
+        "effect": KINDS * len(chosen),
+        "horizon": ("short",) * (3 * len(chosen)),
+    }
 
 
 def combine(fit: SpatialFit, name: str, sums: Sums, parameters: FloatArray) -> tuple[float, FloatArray]:

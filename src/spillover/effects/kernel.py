@@ -40,10 +40,11 @@ class Sums:
 class EffectKernel:
     """U = S^{-1}, V = S^{-1}W_x and their derivatives, applied to chunks of columns."""
 
-    def __init__(self, fit: SpatialFit) -> None:
+    def __init__(self, fit: SpatialFit, rhos: FloatArray | None = None) -> None:
         self.n = len(fit.design.regions)
         self.lags = tuple(w.matrix for _, w in fit.roles.outcome)
-        self.rhos = np.array([term.value for term in fit.point.terms if term.lag_column is not None])
+        estimated = np.array([term.value for term in fit.point.terms if term.lag_column is not None])
+        self.rhos = estimated if rhos is None else rhos
         self.has_neighbours = bool(fit.design.neighbour) and fit.roles.regressors is not None
         empty = sp.csr_matrix((self.n, self.n))
         self.w_x = fit.roles.regressors.matrix if self.has_neighbours and fit.roles.regressors is not None else empty
@@ -109,6 +110,10 @@ class EffectKernel:
             rows.neighbour_slopes.mean(axis=1),
         )
 
+    def weighted(self, shares: FloatArray) -> tuple[Sums, Sums]:
+        """(direct, total) as averages over receivers with shares (n,) that sum to one."""
+        return _average(self.diagonals, shares), _average(self.row_sums, shares)
+
     # -- by region --------------------------------------------------------------------------------
 
     @cached_property
@@ -169,3 +174,12 @@ class Vectors:
     neighbour: FloatArray
     own_slopes: FloatArray
     neighbour_slopes: FloatArray
+
+
+def _average(vectors: Vectors, shares: FloatArray) -> Sums:
+    return Sums(
+        float(shares @ vectors.own),
+        float(shares @ vectors.neighbour),
+        vectors.own_slopes @ shares,
+        vectors.neighbour_slopes @ shares,
+    )

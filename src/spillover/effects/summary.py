@@ -49,7 +49,9 @@ def _table(frame: pd.DataFrame) -> str:
     width = max(len(term) for term in frame["term"]) + 2
     head = f"{'':{width}}{'estimate':>12}{'std. error':>12}{'p-value':>10}   {'95 % interval':>23}"
     rows = [
-        f"{row.term:{width}}{row.estimate:>12.5g}{row.std_error:>12.4g}{_p(row.p_value):>10}   "
+        f"{row.term:{width}}{row.estimate:>12.5g}"
+        if row.std_error == 0.0  # a term that the model sets to zero has no error and no interval
+        else f"{row.term:{width}}{row.estimate:>12.5g}{row.std_error:>12.4g}{_p(row.p_value):>10}   "
         f"[{row.conf_low:>10.4g}, {row.conf_high:>10.4g}]"
         for row in frame.itertuples()
     ]

@@ -40,6 +40,8 @@ class Estimates:
 
     def __post_init__(self) -> None:
         k = len(self.names)
+        if len(set(self.names)) != k and not self.labels:
+            raise EstimationError("estimates have names that are not unique", got=", ".join(self.names))
         if self.values.shape != (k,) or self.cov.shape != (k, k):
             raise EstimationError(
                 "estimates, names and covariance do not have the same length",
@@ -115,7 +117,7 @@ class Estimates:
         )
 
     def wald(self, restriction: FloatArray, null: str, target: FloatArray | None = None) -> HypothesisTest:
-        """Wald test of R b = r, χ² with as many degrees of freedom as R has rows.
+        """Wald test of R b = r: F(rows of R, df), or χ² without degrees of freedom.
 
         Parameters
         ----------
@@ -126,8 +128,13 @@ class Estimates:
         matrix = np.atleast_2d(restriction)
         gap = matrix @ self.values - (0.0 if target is None else target)
         statistic = float(gap @ np.linalg.solve(matrix @ self.cov @ matrix.T, gap))
-        return HypothesisTest.chi2(
-            "Wald", statistic, df=matrix.shape[0], null=null, reference="Wald test, " + self.method
+        return HypothesisTest.wald(
+            "Wald",
+            statistic,
+            df=matrix.shape[0],
+            df_residual=self.df,
+            null=null,
+            reference=f"Wald test, {self.method}",
         )
 
     def subset(self, names: Sequence[str]) -> Estimates:

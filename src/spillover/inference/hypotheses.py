@@ -52,6 +52,24 @@ class HypothesisTest:
             null_model=null_model,
         )
 
+    @classmethod
+    def wald(
+        cls, name: str, statistic: float, *, df: int, df_residual: float | None, null: str, reference: str = ""
+    ) -> HypothesisTest:
+        """A Wald statistic: χ²(q), or W/q as F(q, d) where the estimates have d degrees of freedom, as their t does."""
+        if df_residual is None:
+            return cls.chi2(name, statistic, df=df, null=null, reference=reference)
+        value = float(statistic) / df
+        return cls(
+            name=name,
+            statistic=value,
+            null=null,
+            distribution=f"F({df}, {df_residual:g})",
+            p_value=float(stats.f.sf(value, df, df_residual)),
+            df=float(df),
+            reference=reference,
+        )
+
     def rejects(self, level: float = 0.05) -> bool:
         """Whether the null is rejected at `level`."""
         return self.p_value < level

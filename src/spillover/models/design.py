@@ -15,7 +15,7 @@ from spillover.errors import (
     did_you_mean,
     show_labels,
 )
-from spillover.models.formula import Formula, evaluate_term, parse_formula
+from spillover.models.formula import Formula, evaluate_term, parse_formula, term_name
 from spillover.models.spec import ModelSpec, Roles
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
@@ -96,6 +96,7 @@ def build_design(spec: ModelSpec, panel: Panel, roles: Roles) -> Design:
     lagged = _lagged_positions(spec, formula)
     intercept = formula.intercept and spec.effects == "none"
     terms = [*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{formula.names[j]}" for j in lagged)]
+    _check_names(terms, roles)
     position = {name: i for i, name in enumerate(terms)}
     design = Design(
         regions=panel.regions,
@@ -191,15 +192,29 @@ def _lagged_positions(spec: ModelSpec, formula: Formula) -> list[int]:
     if not spec.lagged:
         raise OptionError(f"a {spec.model} model with no lagged regressor", fix="use model='ols' or 'sar'")
     positions = []
-    for name in spec.lagged:
+    for asked in spec.lagged:
+        name = term_name(asked)
         if name not in formula.names:
             raise UnknownColumnError(
-                f"{name!r} is to be lagged in space but is not a regressor of the formula",
+                f"{asked!r} is to be lagged in space but is not a regressor of the formula",
                 expected=show_labels(formula.names, 12),
                 fix=did_you_mean(name, formula.names) or "write the term as it stands in the formula, e.g. log(lq)",
             )
         positions.append(formula.names.index(name))
     return sorted(set(positions))
+
+
+def _check_names(terms: list[str], roles: Roles) -> None:
+    """A regressor called like a parameter would make two rows of one name."""
+    reserved = {*roles.rho_names, *(["rho"] if roles.outcome else []), *(["lambda"] if roles.error else [])}
+    twice = sorted({name for name in terms if name in reserved or terms.count(name) > 1})
+    if twice:
+        raise DesignError(
+            f"the regressor {twice[0]!r} has the name of another coefficient of this model",
+            got=show_labels(twice),
+            causes=("rho and lambda are the coefficients of W y and of W u", "a column called W*x beside W x"),
+            fix="rename the column, or wrap it: I(...)",
+        )
 
 
 ABSORBED = {

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from spillover.errors import FormulaError, show_labels
-from spillover.models.formula import parse_formula
+from spillover.models.formula import parse_formula, parse_terms, split_at, tidy
 
 EXAMPLE = 'for example "log(patents) ~ log(rd) | log(lq) ~ shift_share"'
-BARE = {"1": True, "+1": True, "0": False, "-1": False}  # a right-hand side without exogenous regressors
 
 Terms = tuple[tuple[str, ...], ...]
 
@@ -62,17 +61,17 @@ def parse_instrument_formula(text: str) -> InstrumentFormula:
     FormulaError : not such a formula; fewer instruments than endogenous regressors (order condition);
         a term that stands in two parts.
     """
-    parts = _split(text, "|")
+    parts = split_at(text, "|")
     if len(parts) > 2:
         raise FormulaError("a formula has at most one |", got=text, expected=EXAMPLE)
     if len(parts) == 1:
         plain = parse_formula(text)
         return InstrumentFormula(text, plain.response, plain.terms, (), (), plain.intercept)
     response, exogenous, intercept = _structural(parts[0], text)
-    behind = _split(parts[1], "~")
+    behind = split_at(parts[1], "~")
     if len(behind) != 2 or not all(part.strip() for part in behind):
         raise FormulaError("behind | stands: endogenous regressors ~ instruments", got=text, expected=EXAMPLE)
-    endogenous, excluded = (parse_formula(f"{response} ~ {part}").terms for part in behind)
+    endogenous, excluded = (parse_terms(part, text)[0] for part in behind)
     formula = InstrumentFormula(text, response, exogenous, endogenous, excluded, intercept)
     _check_parts(formula)
     return formula
@@ -80,14 +79,11 @@ def parse_instrument_formula(text: str) -> InstrumentFormula:
 
 def _structural(part: str, text: str) -> tuple[str, Terms, bool]:
     """(response, exogenous terms, intercept) of what stands before |."""
-    sides = _split(part, "~")
+    sides = split_at(part, "~")
     if len(sides) != 2:
         raise FormulaError("a model formula has one ~ between outcome and regressors", got=text, expected=EXAMPLE)
-    right = sides[1].replace(" ", "")
-    if right in BARE:  # any regressor will do to read the outcome
-        return parse_formula(f"{sides[0]} ~ regressor").response, (), BARE[right]
-    plain = parse_formula(part.strip())
-    return plain.response, plain.terms, plain.intercept
+    terms, intercept = parse_terms(sides[1], text)
+    return tidy(sides[0]), terms, intercept
 
 
 def _check_parts(formula: InstrumentFormula) -> None:
@@ -113,15 +109,3 @@ def _check_parts(formula: InstrumentFormula) -> None:
             expected="at least one excluded instrument for each endogenous regressor",
             fix="add an instrument behind the second ~, or move a regressor before |",
         )
-
-
-def _split(text: str, mark: str) -> list[str]:
-    """Split at a mark outside backticks."""
-    parts, quoted = [""], False
-    for letter in text:
-        quoted ^= letter == "`"
-        if letter == mark and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts

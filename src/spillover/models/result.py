@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover import __version__
-from spillover.errors import OptionError, check_option
+from spillover.errors import OptionError, ValueDomainError, check_option, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.models.covariance import (
     Point,
@@ -102,16 +102,50 @@ class SpatialFit:
         return self.estimates.tidy(level)
 
     def effects(
-        self, by: str | None = None, *, variables: Sequence[str] | None = None, level: float = 0.95
+        self,
+        by: str | None = None,
+        *,
+        variables: Sequence[str] | None = None,
+        level: float = 0.95,
+        average: str | None = None,
+        method: str = "delta",
+        draws: int = 2_000,
+        seed: int = 1,
+        steps: int = 5,
     ) -> pd.DataFrame:
-        """Direct, indirect and total effects (by=None), or what each region receives and emits (by="region")."""
-        from spillover.effects.impacts import average_effects
+        """Effects of the regressors with intervals.
+
+        by : None for direct, indirect and total; "region" for what each region has of its own, receives and emits;
+            "order" for steps in W.
+        average : panel variable (population, GDP) that weights the regions as receivers; equal weights by default.
+        method : "delta" or "simulation" (seeded draws; the discarded ones are counted).
+        """
+        from spillover.effects.impacts import average_effects, simulated_effects
+        from spillover.effects.orders import effects_by_order
         from spillover.effects.regional import regional_table
 
-        check_option("by", by or "average", ("average", "region"))
+        check_option("by", by or "average", ("average", "region", "order"))
+        check_option("method", method, ("delta", "simulation"))
         if by == "region":
             return regional_table(self, variables, level)
-        return average_effects(self, variables).tidy(level)
+        if by == "order":
+            return effects_by_order(self, variables, steps).tidy(level)
+        shares = None if average is None else self._shares(average)
+        if method == "simulation":
+            return simulated_effects(self, variables, shares, draws=draws, seed=seed).tidy(level)
+        return average_effects(self, variables, shares).tidy(level)
+
+    def _shares(self, name: str) -> FloatArray:
+        """(n,) shares of a positive panel variable, averaged over the periods of the fit."""
+        values = self.panel[name].mean(axis=1)
+        if not (np.isfinite(values).all() and (values >= 0).all() and values.sum() > 0):
+            bad = [self.panel.regions[i] for i in np.flatnonzero(~(np.isfinite(values) & (values >= 0)))]
+            raise ValueDomainError(
+                f"{name!r} cannot weight the regions",
+                got=show_labels(bad),
+                expected="values of zero or more in all cells",
+            )
+        return values / values.sum()
 
     def tests(self, form: str = "all") -> pd.DataFrame:
         """Specification tests, one row each: "valid", "conventional" or "all" forms of the LM tests."""

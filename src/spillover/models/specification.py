@@ -60,10 +60,11 @@ def _wald_tests(fit: SpatialFit) -> list[HypothesisTest]:
             jacobian[row, at], jacobian[row, design.own[name]], jacobian[row, -1] = 1.0, fit.rho, beta
         statistic = float(gap @ np.linalg.solve(jacobian @ estimates.cov @ jacobian.T, gap))
         tests.append(
-            HypothesisTest.chi2(
+            HypothesisTest.wald(
                 "Wald common factor",
                 statistic,
                 df=len(neighbours),
+                df_residual=estimates.df,
                 null="the Durbin model reduces to a spatial error model (θ + ρβ = 0)",
                 reference=f"delta method, {estimates.method}",
             )

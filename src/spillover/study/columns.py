@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from spillover.models.formula import Formula, parse_formula
+from spillover.models.formula import Formula, parse_formula, variables_in
 from spillover.panel.expressions import names_in
 from spillover.panel.tables import open_table
 from spillover.study.config import AgglomerationSection, StudyConfig
@@ -19,7 +19,7 @@ def read_columns(path: Path) -> list[str]:
 def formula_variables(formula: Formula) -> tuple[str, ...]:
     """The variables that a model formula uses, outcome first."""
     parts = [formula.response, *(factor for term in formula.terms for factor in term)]
-    return tuple(dict.fromkeys(name for part in parts for name in names_in(part)))
+    return tuple(dict.fromkeys(name for part in parts for name in variables_in(part)))
 
 
 def needed_columns(config: StudyConfig) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from spillover.panel.panel import Panel
 from spillover.study.result import Provenance
 from spillover.weights.weights import SpatialWeights
 
-_PACKAGES = ("numpy", "scipy", "pandas", "geopandas", "libpysal", "esda", "formulaic", "pydantic", "shapely")
+_PACKAGES = ("numpy", "scipy", "pandas", "geopandas", "libpysal", "esda", "pydantic", "shapely")
 _LENGTH = 16  # hex digits of a SHA-256: 64 bits tell files apart; this is no signature
 
 
