@@ -107,7 +107,9 @@ def test_pooled_intervals_cover_where_a_regressor_has_gaps(queen_grid: SpatialWe
         panel = simulate_sdm(queen_grid, 5, seed=seed, rho=0.0, theta=(0.0, 0.0))
         rng = np.random.default_rng(seed)
         x = np.array(panel["x0"])
-        x[rng.random(x.shape) < 0.5 / (1 + np.exp(-panel["y"]))] = np.nan
+        gone = rng.random(x.shape) < 0.5 / (1 + np.exp(-panel["y"]))
+        gone[:, 0] = False  # so that no region is never observed
+        x[gone] = np.nan
         gappy = panel.with_variables({"x0": x})
 
         def fitted(columns: list[str], gappy: Panel = gappy, seed: int = seed) -> Estimates:

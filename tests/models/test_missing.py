@@ -179,8 +179,8 @@ def test_too_many_missing_outcomes_are_refused() -> None:
 
 @pytest.mark.slow
 def test_missing_outcomes_do_not_bias_and_intervals_cover() -> None:
-    """Two-way SDM, 25 % of the outcomes missing after the first year, 300 panels: bias within 3 Monte Carlo errors plus the known small-
-    sample bias of ML (−.02 for ρ at n = 40, t = 4, METHODS-CORRECTIONS D.15(b)), coverage 91–98 % (2.5 s.e. at 300)."""
+    """Two-way SDM, 25 % of the outcomes missing after the first year, 300 panels: bias within 3 Monte Carlo errors plus
+    .02 (ML of ρ has a small-sample bias of that size here), coverage 91–98.5 % (3 standard errors at 300)."""
     weights = named_weights(row_standardised(nearest(60, 4, 0)))
     found, covered = [], []
     truth = np.array([1.0, -0.5, 0.5, 0.3, 0.4])

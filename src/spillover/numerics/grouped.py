@@ -175,7 +175,7 @@ class Independence:
 
 
 def measure_independence(matrix: sp.csr_matrix, transformation: GroupedTransformation) -> Independence:
-    """Linear independence of J, J W J and J W² J over all groups together (METHODS: identification of ρ)."""
+    """Linear independence of J, J W J and J W² J over all groups together: dependent, ρ is not identified."""
     gram = np.zeros((3, 3))
     flat = []
     for position, (regions, block) in enumerate(transformed_blocks(matrix, transformation)):
