@@ -189,21 +189,24 @@ def test_quadratic_score_variance_equals_its_simulation() -> None:
     assert np.mean(estimates) == pytest.approx(np.var(draws), rel=0.12)
 
 
-def test_probed_clustering_of_large_maps_agrees_with_the_exact_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from spillover.models.covariance import quadratic_parts
-    from spillover.numerics import engine as engine_module
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+@pytest.mark.parametrize("effects", ["individual", "two-way"])
+@pytest.mark.parametrize("links", [lattice(30, 30), nearest(900, 5, 7)], ids=["lattice", "5 nearest"])
+def test_pair_sums_of_large_maps_agree_with_the_exact_ones(links: np.ndarray, effects: str, spread: float) -> None:
+    """With lognormal region variances too: near pairs are exact, only the far part is probed."""
+    from spillover.numerics.operators import GOperator, centred_dense
+    from spillover.numerics.pairs import weighted_squares
 
-    weights = named_weights(row_standardised(lattice(30, 30)))
-    fit = so.fit(FORMULA, simulate_sdm(weights, 6, seed=1), weights)
-    kernel = np.ones((6, 6))
-    exact, diagonals = off_diagonal_variance(fit.point, kernel), fit.point.quadratic.diagonals
-    monkeypatch.setattr(engine_module, "DENSE_LIMIT", 100)
-    probed = quadratic_parts(fit.point)
-    assert probed.matrices is None
-    object.__setattr__(fit.point, "quadratic", probed)  # the cached exact parts
-    assert off_diagonal_variance(fit.point, kernel) == pytest.approx(exact, rel=0.08)  # stated: 3 %, n > 1,200
-    gap = probed.diagonals - diagonals
-    assert np.sqrt(np.mean(gap**2)) < 0.03  # 16 probes, scaled down by ρ²
+    weights = named_weights(row_standardised(links))
+    rng = np.random.default_rng(3)
+    v = np.exp(2 * spread * rng.normal(size=900)) * rng.chisquare(5, size=900)
+    for rho in (0.4, -0.3, 0.8):
+        operator = GOperator(weights.engine, rho)
+        a = centred_dense(operator, effects == "two-way")
+        h = (a + a.T) / 2
+        total, diagonals = weighted_squares((operator,), v, effects == "two-way")
+        assert total[0, 0] == pytest.approx(v @ (h * h) @ v, rel=0.03 if abs(rho) < 0.5 else 0.10)
+        assert np.sqrt(np.mean((diagonals[0] - np.diag(h)) ** 2)) < (0.01 if abs(rho) < 0.5 else 0.10)
 
 
 def test_clustered_and_information_errors_agree_when_errors_are_independent() -> None:

@@ -20,9 +20,9 @@ import numpy as np
 from spillover.errors import EstimationError
 from spillover.models.design import Design
 from spillover.numerics.operators import Operator, Traces, centred_dense, traces
+from spillover.numerics.pairs import rademacher, weighted_squares
 from spillover.typing import FloatArray
 
-PROBES = 16  # Rademacher vectors for off-diagonal variances of large W
 TRACE_PROBES = 128
 
 
@@ -90,18 +90,13 @@ class Point:
     @cached_property
     def traces(self) -> Traces:
         """Traces of the operators and of their products."""
-        return traces(tuple(term.operator for term in self.terms), self.centre, rademacher(self.residuals.shape[0]))
+        operators = tuple(term.operator for term in self.terms)
+        return traces(operators, self.centre, lambda: rademacher(self.residuals.shape[0], TRACE_PROBES))
 
     @cached_property
     def quadratic(self) -> QuadraticParts:
         """Diagonals and off-diagonal weights of the symmetrised operators."""
         return quadratic_parts(self)
-
-
-def rademacher(n: int, count: int = TRACE_PROBES) -> FloatArray:
-    """(n, count) fixed ±1 vectors."""
-    rng = np.random.Generator(np.random.PCG64(20_260_101))
-    return np.asarray(rng.integers(0, 2, size=(n, count)) * 2.0 - 1.0, order="F")
 
 
 # -- expected information ------------------------------------------------------------------------------
@@ -222,40 +217,15 @@ class QuadraticParts:
 
 
 def quadratic_parts(point: Point) -> QuadraticParts:
-    """Exact for small n; for large n by probes with the serial correlation of the errors common to the regions."""
+    """Exact for small n; for large n with the serial correlation of the errors common to the regions."""
     operators = [term.operator for term in point.terms]
     if all(operator.small for operator in operators):
         matrices = tuple((a + a.T) / 2.0 for a in (centred_dense(operator, point.centre) for operator in operators))
         return QuadraticParts(np.array([np.diag(h) for h in matrices]), matrices, None)
-    n = point.residuals.shape[0]
     squares = np.sum(point.residuals**2, axis=1)
-    scale = np.sqrt(squares)[:, None]
-    probes = rademacher(n, PROBES)
-    vector = scale * probes
-    if point.centre:
-        vector = vector - vector.mean(axis=0)
-    images, diagonals = [], []
-    for operator in operators:
-        forward = operator.apply(vector)
-        image = (forward + operator.apply_transposed(vector)) / 2.0
-        if point.centre:
-            image = image - image.mean(axis=0)
-        images.append(scale * image)
-        diagonals.append(_probed_diagonal(operator, forward, probes, scale))
-    diagonal = np.array(diagonals)
-    count = len(operators)
-    total = np.array([[float(np.sum(images[i] * images[j])) / PROBES for j in range(count)] for i in range(count)])
-    weighted = diagonal * squares
-    return QuadraticParts(diagonal, None, total - weighted @ weighted.T)
-
-
-def _probed_diagonal(operator: Operator, forward: FloatArray, probes: FloatArray, scale: FloatArray) -> FloatArray:
-    """diag A from A V^{1/2} z; for one G, diag W² exactly and only the rest, G = W + ρW² + ρ²W²G, by probes."""
-    engine, rho = getattr(operator, "engine", None), getattr(operator, "rho", 0.0)
-    if engine is None:
-        return np.asarray((probes * forward).mean(axis=1) / scale[:, 0])
-    rest = (probes * (engine.matrix @ (engine.matrix @ forward))).mean(axis=1) / scale[:, 0]
-    return np.asarray(rho * engine.two_steps + rho**2 * rest)
+    total, diagonals = weighted_squares(tuple(operators), squares, point.centre)
+    weighted = diagonals * squares
+    return QuadraticParts(diagonals, None, total - weighted @ weighted.T)
 
 
 def off_diagonal_variance(point: Point, kernel: FloatArray) -> FloatArray:
@@ -263,7 +233,10 @@ def off_diagonal_variance(point: Point, kernel: FloatArray) -> FloatArray:
     e, parts = point.residuals, point.quadratic
     if parts.matrices is None:
         assert parts.probed is not None
-        shape = e.T @ e / np.sum(e**2)
+        # Every region counts alike for the common serial correlation: a few volatile ones would bias tr Γ² upwards.
+        length = np.sqrt(np.sum(e**2, axis=1, keepdims=True))
+        unit = e / np.where(length > 0, length, 1.0)
+        shape = unit.T @ unit / np.count_nonzero(length)
         return 2.0 * parts.probed * float(np.sum(kernel * shape**2)) / point.sigma2**2
     if np.all(kernel == 1.0):
         products = (e @ e.T) ** 2

@@ -28,6 +28,7 @@ from spillover.numerics.logdet import (
     interpolate_log_determinant,
 )
 from spillover.numerics.multiplier import CholeskySolver, IterativeSolver, Multiplier, OrderedMatrix, Solver
+from spillover.numerics.near import NearPowers, near_powers
 from spillover.numerics.quadrature import SpectralQuadrature, exact_moments, quadrature
 from spillover.numerics.similarity import Similarity, find_similarity
 from spillover.numerics.threads import one_blas_thread
@@ -184,9 +185,9 @@ class WeightsEngine:
         return np.asarray(0.5 * np.einsum("ij,ij->j", gap, gap))
 
     @cached_property
-    def two_steps(self) -> FloatArray:
-        """(n,) diagonal of W²: the weight that comes back to a region in two steps."""
-        return np.asarray(self.matrix.multiply(self.matrix.T).sum(axis=1)).ravel()
+    def near(self) -> NearPowers:
+        """The first powers of W on one sparse pattern, for sums over near pairs of regions."""
+        return near_powers(self.matrix)
 
     def probes(self, count: int = PROBES) -> FloatArray:
         """(n, count) Rademacher vectors from a fixed seed, so that results are reproducible."""

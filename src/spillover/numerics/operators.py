@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -166,14 +167,15 @@ class Traces:
     pairs: FloatArray
 
 
-def traces(operators: tuple[Operator, ...], centre: bool, probes: FloatArray) -> Traces:
-    """Exact when n is small or there is one W; else pairs by Hutchinson's probes (n, p)."""
+def traces(operators: tuple[Operator, ...], centre: bool, draw: Callable[[], FloatArray]) -> Traces:
+    """Exact when n is small or there is one W; else pairs by Hutchinson's probes (n, p), drawn if needed."""
     if len(operators) == 1 and isinstance(operators[0], GOperator) and not operators[0].small:
         return _interpolated(operators[0], centre)
     if all(operator.small for operator in operators):
         matrices = [centred_dense(operator, centre) for operator in operators]
         pairs = [[np.einsum("ij,ji->", a, b) + np.einsum("ij,ij->", a, b) for b in matrices] for a in matrices]
         return Traces(np.array([np.trace(a) for a in matrices]), np.array(pairs))
+    probes = draw()
     z = _centre(probes, centre)
     forward = [_centre(operator.apply(z), centre) for operator in operators]
     backward = [_centre(operator.apply_transposed(z), centre) for operator in operators]

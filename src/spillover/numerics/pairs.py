@@ -1,0 +1,98 @@
+"""Sums over pairs of regions, Σ_ij H_k,ij H_l,ij v_i v_j, for operators too large to write down."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from spillover.numerics.engine import WeightsEngine
+from spillover.numerics.operators import GOperator, Operator
+from spillover.typing import FloatArray
+
+PROBES = 16  # for the far part of G, which is small
+PLAIN_PROBES = 128  # for operators of several W, which have no near part
+
+
+@lru_cache(maxsize=4)
+def rademacher(n: int, count: int) -> FloatArray:
+    """(n, count) fixed ±1 vectors."""
+    rng = np.random.Generator(np.random.PCG64(20_260_101))
+    vectors = np.asarray(rng.integers(0, 2, size=(n, count)) * 2.0 - 1.0, order="F")
+    vectors.setflags(write=False)
+    return vectors
+
+
+def weighted_squares(operators: tuple[Operator, ...], v: FloatArray, centre: bool) -> tuple[FloatArray, FloatArray]:
+    """((q, q) Σ_ij H_k,ij H_l,ij v_i v_j, (q, n) diagonals) of H = (A + A')/2, of JHJ when centred.
+
+    Parameters
+    ----------
+    operators : q operators A of (n, n).
+    v : (n,) non-negative weights of the regions.
+
+    G of one W: near pairs exactly, the far part by probes. Other operators: all by probes.
+    """
+    engines = [operator.engine for operator in operators if isinstance(operator, GOperator)]
+    if len(engines) == len(operators) and all(engine is engines[0] for engine in engines):
+        rhos = [operator.rho for operator in operators if isinstance(operator, GOperator)]
+        total, diagonals = _near_and_far(engines[0], rhos, v)
+    else:
+        total, diagonals = _by_probes(operators, v)
+    return _centred(operators, v, total, diagonals) if centre else (total, diagonals)
+
+
+def _near_and_far(engine: WeightsEngine, rhos: list[float], v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    near = engine.near
+    weights = v[near.rows] * v[near.columns]
+    entries = np.array([near.combine(rho) for rho in rhos])
+    total = (entries * weights) @ entries.T
+    diagonals = entries[:, near.rows == near.columns]
+    probes = rademacher(engine.n, PROBES)
+    scale = np.sqrt(v)[:, None]
+    x = scale * probes
+    near_images, far_images = [], []
+    for k, rho in enumerate(rhos):
+        front = rho**near.count
+        multiplier = engine.multiplier(rho)
+        forward = _power(engine, near.count, multiplier.apply_g(x), transposed=False)
+        backward = multiplier.apply_g_transposed(_power(engine, near.count, x, transposed=True))
+        far_images.append(scale * front * (forward + backward) / 2.0)
+        near_images.append(scale * (near.matrix(entries[k]) @ x))
+        # Returns after more than K steps depend little on where they started: their mean is known from tr G.
+        diagonals[k] += (engine.trace_g(rho) - diagonals[k].sum()) / engine.n
+    far = np.array([[np.sum(a * b) for b in far_images] for a in far_images])
+    cross = np.array([[np.sum(a * b) for b in far_images] for a in near_images])
+    return total + (far + cross + cross.T) / PROBES, diagonals
+
+
+def _power(engine: WeightsEngine, count: int, values: FloatArray, *, transposed: bool) -> FloatArray:
+    """W^count B or (W')^count B."""
+    matrix = engine.matrix.T if transposed else engine.matrix
+    for _ in range(count):
+        values = np.asarray(matrix @ values)
+    return values
+
+
+def _by_probes(operators: tuple[Operator, ...], v: FloatArray) -> tuple[FloatArray, FloatArray]:
+    probes = rademacher(v.size, PLAIN_PROBES)
+    scale = np.sqrt(v)[:, None]
+    x = scale * probes
+    images = [scale * (operator.apply(x) + operator.apply_transposed(x)) / 2.0 for operator in operators]
+    total = np.array([[np.sum(a * b) for b in images] for a in images]) / PLAIN_PROBES
+    return total, np.array([(probes * operator.apply(probes)).mean(axis=1) for operator in operators])
+
+
+def _centred(
+    operators: tuple[Operator, ...], v: FloatArray, total: FloatArray, diagonals: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The same for JHJ, entries H_ij − a_i − a_j + m with a = Hι/n and m = ι'a/n, from solves with ι and v."""
+    right = np.column_stack([np.ones(v.size), v])
+    images = [(operator.apply(right) + operator.apply_transposed(right)) / 2.0 for operator in operators]
+    a = np.array([image[:, 0] / v.size for image in images])
+    hv = np.array([image[:, 1] for image in images])
+    m = a.mean(axis=1)
+    cross = 2.0 * hv @ (v * a).T - np.outer(hv @ v, m)  # Σ v_i v_j H_k,ij (a_l,i + a_l,j − m_l)
+    b = a - m[:, None] / 2.0
+    outer = 2.0 * v.sum() * (b * v) @ b.T + 2.0 * np.outer(b @ v, b @ v)
+    return total - cross - cross.T + outer, diagonals - 2.0 * a + m[:, None]
