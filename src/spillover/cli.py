@@ -272,7 +272,9 @@ def _environment(data: Path | None) -> dict[str, str]:
         return dict(os.environ)
     if not data.is_dir():
         raise OptionError(f"--data {str(data)!r} is not a folder", fix="give the folder that holds the data")
-    return {**os.environ, "SPILLOVER_DATA": str(data.absolute())}
+    from spillover.study.paths import DATA_VARIABLE
+
+    return {**os.environ, DATA_VARIABLE: str(data.absolute())}
 
 
 def _json(value: Any) -> str:
