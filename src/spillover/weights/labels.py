@@ -54,6 +54,14 @@ def as_region_ids(values: Iterable[Any], where: str) -> tuple[str, ...]:
     return ids
 
 
+def names_of(source: Any) -> dict[str, str]:
+    """Region id → display name of a panel whose regions have names; empty for every other source."""
+    regions, names = getattr(source, "regions", ()), getattr(source, "names", ())
+    if not isinstance(names, tuple) or len(names) != len(regions):
+        return {}
+    return {region: name for region, name in zip(regions, names, strict=True) if region != name}
+
+
 def positions_of(wanted: Iterable[str], regions: Sequence[str], where: str) -> list[int]:
     """Positions of ids; `AlignmentError` with suggestions for those that are not among `regions`."""
     position = {region: i for i, region in enumerate(regions)}
