@@ -21,6 +21,8 @@ def expand_path(text: str, folder: Path, environment: Mapping[str, str]) -> tupl
     >>> expand_path("${NOWHERE}/a.csv", Path("/study"), {})[1]
     ['the environment variable NOWHERE is not set']
     """
+    if "\0" in text:
+        return None, ["a path holds no null character"]
     problems = []
     for name in _VARIABLE.findall(text):
         if not environment.get(name):
