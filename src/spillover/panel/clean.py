@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from spillover.errors import ValueDomainError, show_labels
 from spillover.panel.panel import Period
+from spillover.panel.periods import has_order
 from spillover.panel.tables import RawTable
 from spillover.panel.wording import count_of
 from spillover.typing import FloatArray
@@ -118,7 +119,8 @@ def to_periods(raw: RawTable, column: str) -> tuple[list[Period], list[str]]:
         if len(set(years)) == len(set(dates)):
             return list(years), [*notes, f"the dates of {column} are one per year: the year is the period"]
         return list(dates), notes
-    return list(texts), [*notes, f"the periods of {column} are texts, in alphabetical order"]
+    order = "in the order of their numbers" if has_order(texts) else "in alphabetical order"
+    return list(texts), [*notes, f"the periods of {column} are texts, {order}"]
 
 
 @dataclass(frozen=True, eq=False)
