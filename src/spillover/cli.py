@@ -187,6 +187,15 @@ def fit(
         str | None,
         typer.Option("--edge-columns", help="Columns of an edge list, when they are not focal,neighbor,weight."),
     ] = None,
+    both_ways: Annotated[
+        bool, typer.Option("--both-ways", help="The edge list names every pair once; links run both ways.")
+    ] = False,
+    missing: Annotated[
+        str, typer.Option("--missing", help="Where cells are blank: error, drop-regions or drop-periods.")
+    ] = "error",
+    exclude: Annotated[
+        list[str] | None, typer.Option("--exclude", help="Regions to leave out: ids separated by commas.")
+    ] = None,
     standardise: Annotated[str, typer.Option("--standardise", help="row, none, spectral, scalar or min-max.")] = "row",
     islands: Annotated[str, typer.Option("--islands", help="error, keep, nearest or drop.")] = "error",
     model: Annotated[str, typer.Option("--model", help="ols, slx, sar or sdm.")] = "sdm",
@@ -226,6 +235,9 @@ def fit(
         geometry_id=geometry_id,
         order=order,
         edge_columns=edge_columns,
+        both_ways=both_ways,
+        missing=missing,
+        exclude=exclude or (),
         standardise=standardise,
         islands=islands,
         model=model,
@@ -272,7 +284,9 @@ def _environment(data: Path | None) -> dict[str, str]:
         return dict(os.environ)
     if not data.is_dir():
         raise OptionError(f"--data {str(data)!r} is not a folder", fix="give the folder that holds the data")
-    return {**os.environ, "SPILLOVER_DATA": str(data.absolute())}
+    from spillover.study.paths import DATA_VARIABLE
+
+    return {**os.environ, DATA_VARIABLE: str(data.absolute())}
 
 
 def _json(value: Any) -> str:

@@ -256,6 +256,42 @@ def test_a_region_that_the_edge_list_does_not_mention_is_an_island(run: Any, tmp
     assert json.loads(dropped.out)["statistics"]["n_regions"] == 19
 
 
+def test_pairs_listed_once_are_told_with_the_option_and_read_with_it(run: Any, tmp_path: Path) -> None:
+    arguments = fit_arguments(tmp_path)
+    lines = ["focal,neighbor,weight", *(f"{i},{i + 1},1" for i in range(1, 20))]
+    (tmp_path / "edges.csv").write_text("\n".join(lines), encoding="utf-8")
+    answer = run(*arguments)
+    assert answer.code == 2
+    assert "listed one way only" in answer.err
+    assert "--both-ways" in answer.err
+    assert "--islands nearest" in answer.err
+    found = run(*arguments, "--both-ways", "--format", "json")
+    assert "38 links" in json.loads(found.out)["statistics"]["weights"]
+
+
+def test_blank_cells_name_the_options_and_are_dropped_by_them(run: Any, tmp_path: Path) -> None:
+    arguments = fit_arguments(tmp_path)
+    text = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
+    region, year, _, x, z = text[7].split(",")
+    text[7] = f"{region},{year},,{x},{z}"  # the first year of region 2
+    (tmp_path / "table.csv").write_text("\n".join(text), encoding="utf-8")
+    answer = run(*arguments)
+    assert answer.code == 2
+    assert "y of 2 in 2001" in answer.err
+    assert "--missing drop-regions" in answer.err
+    assert "panel." not in answer.err
+    for options, regions, periods in (
+        (["--missing", "drop-regions"], 19, 6),
+        (["--missing", "drop-periods"], 20, 5),
+        (["--exclude", "2, 3"], 18, 6),
+    ):
+        found = json.loads(run(*arguments, *options, "--format", "json").out)
+        assert (found["statistics"]["n_regions"], found["statistics"]["n_periods"]) == (regions, periods)
+        assert any("dropped" in note or "left out" in note for note in found["notes"])
+    assert run(*arguments, "--exclude", "99").code == 2
+    assert run(*arguments, "--missing", "drop").code == 2
+
+
 @pytest.mark.parametrize("content", ["", "\0\1\2binary", "region,year,y,x,z\n"])
 def test_a_table_that_is_none(run: Any, tmp_path: Path, content: str) -> None:
     arguments = fit_arguments(tmp_path)

@@ -75,8 +75,20 @@ def test_lag_is_by_value_of_the_year_never_across_a_gap():
     same("diff(创新, 2)", [[NAN, 0, NAN], [NAN, 0, NAN]])
 
 
-def test_lag_of_text_periods_is_in_their_listed_order():
+def test_lag_of_text_periods_is_by_the_numbers_in_them():
     same("lag(x)", [[NAN, 1, 0], [NAN, 4, 5]], panel(("2016H1", "2016H2", "2017H1")))
+    same("lag(x)", [[NAN, NAN, 0], [NAN, NAN, 5]], panel(("M2", "M9", "M10")))  # M8 is not there
+    same("lag(x, 3)", [[NAN, 1, 0], [NAN, 4, 5]], panel(("2016-03-31", "2016-06-30", "2016-09-30")))
+
+
+@pytest.mark.parametrize(
+    "periods",
+    [("before", "during", "after"), ("2016X1", "2016X2", "2017X1"), ("M1", "M01", "M2"), ("2016-01-04", "2016-01-11")],
+)
+def test_lag_of_periods_without_an_order_is_refused(periods):
+    with pytest.raises(FormulaError, match="which period comes before which") as caught:
+        evaluate("diff(x)", panel(periods))
+    assert periods[0] in str(caught.value)
 
 
 def test_lag_that_is_missing_everywhere_is_refused():

@@ -22,6 +22,7 @@ from spillover.errors import (
     ValueDomainError,
 )
 from spillover.panel import read_panel
+from spillover.weights.labels import as_text
 
 NAN = float("nan")
 TABLE = "id,year,x\n01001,2000,1.5\n01001,2001,2\n01002,2000,3\n01002,2001,\n"
@@ -130,6 +131,34 @@ def test_whole_numbers_lose_their_point():
 def test_periods(cells, periods):
     panel = read_panel(pd.DataFrame({"id": ["a", "a"], "year": cells, "x": [1, 2]}), **KEYS)
     assert panel.periods == periods
+
+
+def test_numbers_that_are_too_large_for_an_integer_keep_their_value():
+    frame = pd.DataFrame({"id": ["a", "b"], "x": np.array([2**64 - 1, 1], dtype="uint64")})
+    assert read_panel(frame, region="id")["x"][0, 0] == 2.0**64
+    with pytest.raises(ValueDomainError, match="x of a = inf"):
+        read_panel(frame.assign(x=[10**400, 1]), region="id", columns=["x"])
+
+
+@pytest.mark.parametrize(
+    ("ids", "words"),
+    [([b"a", b"b"], "holds bytes, not texts"), ([1e20, 2e20], "their last digits are lost")],
+)
+def test_ids_that_would_change_are_refused(ids, words):
+    with pytest.raises(ValueDomainError, match=words):
+        read_panel(pd.DataFrame({"id": ids, "x": [1, 2]}), region="id")
+
+
+def test_invisible_signs_in_ids_are_removed_and_that_is_said(write):
+    panel = read_panel(write("id,x\n\ufeffR1,1\nR\u200b2,2\n"), region="id")
+    assert panel.regions == ("R1", "R2")
+    assert logged(panel, "invisible signs in 2 ids of id removed: R1, R2")
+    assert as_text("\u200bR1") == "R1"
+
+
+def test_full_width_digits_are_not_taken_for_numbers(write):
+    with pytest.raises(ValueDomainError, match="full-width digits"):
+        read_panel(write("id,x\na,１２\nb,2\n"), region="id", columns=["x"])
 
 
 def test_booleans_are_zero_and_one(write):

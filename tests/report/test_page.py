@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from spillover.report.maps import shapes_of
+from spillover.report.maps import measure_maps, regional_maps, shapes_of
 from spillover.report.page import embed_json, render_html
 from spillover.report.palette import level_classes, signed_classes
 from spillover.study.result import StudyResult
@@ -250,3 +250,10 @@ def test_a_browser_draws_every_figure_without_a_complaint(study: StudyResult, tm
         re.findall(r'class="plot[^"]*js-plotly-plot"', run.stdout)
     )
     assert 'data-ready="1"' in run.stdout
+
+
+def test_only_maps_of_effects_have_the_unit_of_an_effect(make_result: Make) -> None:
+    result = make_result()
+    bare = tuple(measure.model_copy(update={"unit": ""}) for measure in result.measures)
+    drawn = (*measure_maps(result.model_copy(update={"measures": bare})), *regional_maps(result))
+    assert [bool(each.unit) for each in drawn] == [False, False, True, True]

@@ -102,6 +102,22 @@ def test_tests_say_what_they_mean_on_both_sides(study: StudyResult) -> None:
     assert test_sentence({"test": "Odd", "p_value": 0.5, "says": "It says so."}) == "It says so."
 
 
+@pytest.mark.parametrize(
+    ("name", "null", "meaning"),
+    [
+        ("LM lag", "there is no spatial lag (ρ = 0)", "neighbours’ outcomes move together beyond"),
+        ("LM error", "there is no spatial error (λ = 0)", "the unexplained parts of neighbours are correlated"),
+        ("robust LM lag", "there is no spatial lag, allowing for a spatial error", "even allowing for a spatial error"),
+        ("robust LM error", "no spatial error, allowing for a spatial lag (ρ = 0)", "even allowing for a spatial lag"),
+        ("Wald θ = 0", "neighbours' regressors do not matter", "what the neighbours have matters"),
+        ("Wald ρ = 0", "there is no spatial lag of the outcome", "outcomes feed on neighbours’ outcomes"),
+        ("Wald common factor", "the model reduces to a spatial error model", "more than correlated errors"),
+    ],
+)
+def test_each_test_has_its_own_words_whatever_its_null_speaks_of(name: str, null: str, meaning: str) -> None:
+    assert meaning in test_sentence({"test": name, "null": null, "p_value": 0.001, "says": "It is rejected."})
+
+
 def test_moran_sentences_count_the_periods(study: StudyResult) -> None:
     # the fixture's levels have p = 0.001 in all 5 periods, the within values p = 0.6 in all
     level, within, *_ = moran_sentences(study)

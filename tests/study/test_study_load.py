@@ -43,6 +43,14 @@ formula = "log(patents_pc) ~ log(lq) + log(rd)"
 treatment = "log(lq)"
 main = true
 """
+INDEX = """index = "{}"
+[[innovation.indicators]]
+column = "patents"
+dimension = "creation"
+[[innovation.indicators]]
+column = "rd"
+dimension = "enterprise"
+"""
 
 
 def write(folder: Path, text: str = GOOD) -> Path:
@@ -123,6 +131,10 @@ def test_numbers_count_the_mistakes(tmp_path: Path) -> None:
         ("main = true", 'weights = "qeen"', "weights: 'qeen' is not in [[weights]]. Did you mean 'queen'?"),
         ("[[weights]]", "[weights]", "with double brackets: [[weights]]"),
         ('name = "patents_pc"', 'name = "patents"', "is already a column of the table"),
+        ('name = "lq"', 'name = "rd"', "[agglomeration] name = 'rd' is already a column of the table"),
+        ('name = "lq"', 'name = "patents_pc"', "[agglomeration] name = 'patents_pc' is already"),
+        ('column = "patents_pc"', INDEX.format("hti"), "[innovation] index = 'hti' is already a column of the table"),
+        ('column = "patents_pc"', INDEX.format("lq"), "[agglomeration] name and [innovation] index are both 'lq'"),
         ("exclude", "exclude", None),
         ('region = "region"', 'region = "region"\nexclude = [460000]', "expected text in quotes"),
         ("[study]", "[studdy]\n[study]", "unknown section [studdy]. Did you mean 'study'?"),

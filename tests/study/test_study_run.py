@@ -2,17 +2,26 @@
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from grid_study import COLUMNS, PERIODS, ROWS, STUDY, write_study
 
-from spillover.errors import AlignmentError, MissingCellError, OutputError, SpilloverError, UnknownColumnError
+from spillover.errors import (
+    AlignmentError,
+    MissingCellError,
+    OptionError,
+    OutputError,
+    SpilloverError,
+    UnknownColumnError,
+)
 from spillover.study.check import check_study
 from spillover.study.demo import demo_study, truth_rows
 from spillover.study.estimate import restrict
 from spillover.study.load import load_study
+from spillover.study.phrasing import phrase
 from spillover.study.provenance import created, hash_file, hash_weights
 from spillover.study.result import StudyResult
 from spillover.study.rows import plain
@@ -229,6 +238,95 @@ def test_distances_from_a_file_become_weights(tmp_path: Path) -> None:
     # 4 to the power −2 is 1/16 for every one of the 60 links of the ring.
     assert found.matrix.nnz == 60
     np.testing.assert_allclose(found.matrix.data, 1 / 16, rtol=1e-15)
+
+
+def write_line(folder: Path, regions: list[str]) -> None:
+    """A chain with every pair listed once."""
+    lines = [f"{a},{b},1" for a, b in pairwise(regions)]
+    (folder / "w.csv").write_text("focal,neighbor,weight\n" + "\n".join(lines), encoding="utf-8")
+
+
+def test_pairs_listed_once_are_read_both_ways(tmp_path: Path) -> None:
+    path = write_study(tmp_path, FILE_STUDY.replace('file = "w.csv"', 'file = "w.csv"\nboth_ways = true'))
+    write_line(tmp_path, REGIONS)
+    assert prepare(load_study(path, {}).config).weights["queen"].matrix.nnz == 2 * (N - 1)
+
+
+def test_pairs_listed_once_are_told_with_the_key_of_the_study_file(tmp_path: Path) -> None:
+    path = write_study(tmp_path, FILE_STUDY)
+    write_line(tmp_path, REGIONS)
+    report = check_study(path)
+    assert len([text for text in report.problems if "listed one way only" in text]) == 1
+    text = " ".join(report.problems)
+    assert "both_ways = true" in text
+    assert 'islands = "nearest"' in text
+    assert "both_ways=True" not in text
+
+
+def test_check_sees_that_a_kept_island_does_not_go_with_the_model(tmp_path: Path) -> None:
+    path = write_study(tmp_path, FILE_STUDY.replace('file = "w.csv"', 'file = "w.csv"\nislands = "keep"'))
+    write_weights(tmp_path, REGIONS[:-1])
+    report = check_study(path)
+    assert [text for text in report.problems if "[[models]] 'SDM'" in text and "rows sum to one" in text]
+    assert "R45" in " ".join(report.problems)
+    with pytest.raises(OptionError, match='islands = "nearest"'):
+        run_study(path)
+
+
+def test_check_sees_that_unscaled_weights_do_not_go_with_the_model(tmp_path: Path) -> None:
+    path = write_study(tmp_path, STUDY.replace('kind = "queen"', 'kind = "queen"\nstandardise = "none"'))
+    assert 'standardise = "row"' in " ".join(check_study(path).problems)
+
+
+@pytest.mark.parametrize("policy", ["nearest", "drop"])
+def test_what_check_finds_fine_after_dropping_regions_runs(tmp_path: Path, policy: str) -> None:
+    # Dropping R01 for its missing cell leaves R00 at the end of the chain without a neighbour.
+    study = FILE_STUDY.replace('period = "year"', 'period = "year"\nmissing = "drop-regions"')
+    study = study.replace('file = "w.csv"', f'file = "w.csv"\nboth_ways = true\nislands = "{policy}"')
+    path = write_study(tmp_path, study, drop=("R01", 2013))
+    write_line(tmp_path, REGIONS)
+    report = check_study(path)
+    assert report.problems == ()
+    result = run_study(path)
+    gone = {"R01"} if policy == "nearest" else {"R00", "R01"}
+    assert set(result.panel.regions) == set(REGIONS) - gone
+    if policy == "nearest":
+        assert ["R00", "R10", "nearest"] in result.weights[0].facts["added"] or ["R00", "R02", "nearest"] in (
+            result.weights[0].facts["added"]
+        )
+
+
+def test_regions_left_out_of_one_model_leave_no_island_behind(tmp_path: Path) -> None:
+    study = FILE_STUDY.replace('file = "w.csv"', 'file = "w.csv"\nboth_ways = true\nislands = "nearest"')
+    path = write_study(tmp_path, study.replace("main = true", 'exclude = ["R01"]\nmain = true'))
+    write_line(tmp_path, REGIONS)
+    assert check_study(path).problems == ()
+    assert run_study(path).model().statistics["n_regions"] == N - 1
+
+
+def test_check_sees_a_lag_that_reaches_before_the_first_period(tmp_path: Path) -> None:
+    path = write_study(tmp_path, STUDY.replace("log(lq) + log(rd)", "log(lq) + lag(rd, 1)", 1))
+    problems = check_study(path).problems
+    assert len(problems) == 1
+    assert "[[models]] 'SDM' lag(rd, 1)" in problems[0]
+    assert "2011" in problems[0]
+    with pytest.raises(MissingCellError, match="periods = "):
+        run_study(path)
+
+
+@pytest.mark.parametrize(
+    ("python", "study", "command"),
+    [
+        ('islands="nearest"', 'islands = "nearest"', "--islands nearest"),
+        ("use effects='none' here", 'use effects = "none" here', "use --effects none here"),
+        ("with geometry_id=…", "with geometry_id = …", "with --geometry-id …"),
+        ('use weights.standardise("row")', 'use standardise = "row"', "use --standardise row"),
+        ("log(x)=1 is no option", "log(x)=1 is no option", "log(x)=1 is no option"),
+    ],
+)
+def test_messages_name_what_the_user_can_write(python: str, study: str, command: str) -> None:
+    assert phrase(python, "study file") == study
+    assert phrase(python, "command line") == command
 
 
 # -- parts ----------------------------------------------------------------------------------------

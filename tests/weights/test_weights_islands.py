@@ -1,11 +1,14 @@
 """Island policies and links by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from spillover.errors import AlignmentError, IslandError, OptionError, WeightsError
 from spillover.weights import SpatialWeights, apply_island_policy, build_distance_band, from_object
+from spillover.weights.points import Points
 
 # On a line, in km: a and b are 3 apart; c is 10 from b; d is 1 from c.
 PLACES = np.array([[0.0, 0.0], [3.0, 0.0], [13.0, 0.0], [14.0, 0.0]])
@@ -121,3 +124,38 @@ def test_wrong_links(links, error, text):
 def test_unknown_policy_comes_before_any_work():
     with pytest.raises(OptionError, match="nearest"):
         from_object(np.array([[0, 1], [1, 0]]), regions=["a", "b"], islands="neares")
+
+
+def test_names_stand_beside_ids_in_messages_and_notes():
+    named = replace(with_links(AB), names={"c": "Hainan", "d": "Guangdong"})
+    with pytest.raises(IslandError, match=r"c \(Hainan\), d \(Guangdong\)"):
+        apply_island_policy(named, "error")
+    linked = apply_island_policy(named, "nearest", PLACES)
+    assert "c (Hainan) with d (Guangdong) (1 km)" in linked.notes[-1]
+    assert ("c", "d", "nearest") in linked.added
+
+
+def test_one_link_is_one_link():
+    found = from_object(np.eye(4)[::-1], regions=IDS, links=[("a", "b")])
+    assert "1 link was added by hand, both ways: a with b" in found.notes
+    assert found.added == (("a", "b", "by hand"),)
+    assert found.subset(("b", "c", "d"), islands="keep").added == ()
+
+
+def test_links_that_are_listed_one_way_are_told():
+    with pytest.raises(IslandError, match="listed one way only") as caught:
+        apply_island_policy(with_links([("a", "b"), ("a", "c"), ("b", "c"), ("c", "d")]), "error")
+    assert "both_ways=True" in str(caught.value)
+    with pytest.raises(IslandError) as caught:
+        apply_island_policy(with_links(AB), "error")
+    assert "one way" not in str(caught.value)
+
+
+def test_a_part_of_a_w_links_its_new_islands_when_it_knows_the_places():
+    full = apply_island_policy(with_links([*AB, ("c", "b"), ("b", "c"), ("d", "c")]), "nearest")
+    places = Points(IDS, PLACES, lonlat=False)
+    # Without b, a and c have nobody left: the nearest of the others is c for a (13 km), d for c (1 km).
+    found = full.subset(("a", "c", "d"), source=places)
+    assert links_of(found) == {("a", "c"), ("c", "a"), ("c", "d"), ("d", "c")}
+    with pytest.raises(IslandError, match="coordinates"):
+        full.subset(("a", "c", "d"))

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from spillover.errors import ValueDomainError, show_labels
 from spillover.panel.panel import Period
+from spillover.panel.periods import has_order
 from spillover.panel.tables import RawTable
-from spillover.panel.wording import count_of
+from spillover.panel.wording import clean_text, count_of
 from spillover.typing import FloatArray
 
 MISSING_MARKS = frozenset({"", "NA", "NaN", "nan", "."})
@@ -27,6 +28,7 @@ MISSING_MARKS = frozenset({"", "NA", "NaN", "nan", "."})
 
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00(\.0+)?)?)?")
+_EXACT = 2.0**53  # whole numbers beyond it are no longer told apart by a float
 _TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -36,13 +38,14 @@ def is_missing(cell: object) -> bool:
 
 
 def to_text(cell: object) -> str | None:
-    """A cell as an id: blanks around it removed, Unicode NFC, whole numbers without ".0"; None when missing.
+    """A cell as an id: blanks around it and invisible signs removed, Unicode NFC, whole numbers without ".0"; None
+    when missing.
 
     >>> to_text(110000.0), to_text(" 01001 "), to_text(float("nan")), to_text("")
     ('110000', '01001', None, None)
     """
     if isinstance(cell, str):
-        return unicodedata.normalize("NFC", cell).strip() or None
+        return clean_text(cell) or None
     if is_missing(cell):
         return None
     if isinstance(cell, numbers.Integral) and not isinstance(cell, bool):
@@ -52,7 +55,7 @@ def to_text(cell: object) -> str | None:
         return str(int(value)) if value.is_integer() else str(cell)
     if isinstance(cell, datetime.date):
         return cell.isoformat()[:10]
-    return str(cell).strip() or None
+    return clean_text(str(cell)) or None
 
 
 def to_ids(raw: RawTable, column: str, role: str, *, fractions: bool = False) -> tuple[list[str], list[str]]:
@@ -77,6 +80,22 @@ def to_ids(raw: RawTable, column: str, role: str, *, fractions: bool = False) ->
             ),
             fix="fill in or remove these rows",
         )
+    binary = [raw.row(k) for k, cell in enumerate(cells.tolist()) if isinstance(cell, bytes)]
+    if binary:
+        raise ValueDomainError(
+            f"the {role} column {column!r} holds bytes, not texts",
+            got=show_labels(binary),
+            expected="texts, or whole numbers",
+            fix=f'decode them first: frame["{column}"].str.decode("utf-8")',
+        )
+    long = [k for k, cell in enumerate(cells.tolist()) if isinstance(cell, float) and abs(cell) >= _EXACT]
+    if long:
+        raise ValueDomainError(
+            f"{column!r} has numbers that are too long to be {role} ids: their last digits are lost",
+            got=show_labels(f"{cells[k]} in {raw.row(k)}" for k in long),
+            expected="texts, or whole numbers below 2 ** 53",
+            fix="write the ids as texts",
+        )
     odd = [k for k, cell in enumerate(cells.tolist()) if isinstance(cell, float) and not float(cell).is_integer()]
     if odd and not fractions:
         raise ValueDomainError(
@@ -92,10 +111,13 @@ def to_ids(raw: RawTable, column: str, role: str, *, fractions: bool = False) ->
 def _changed_ids(cells: NDArray[Any], ids: list[str], column: str) -> list[str]:
     written = {cell for cell in cells.tolist() if isinstance(cell, str)}
     composed = sorted({str(to_text(text)) for text in written if unicodedata.normalize("NFC", text) != text})
+    veiled = sorted({str(to_text(text)) for text in written if clean_text(text) != clean_text(text, seen_only=True)})
     padded = sorted({text for text in written if text.strip() != text})
     notes = []
     if composed:
         notes.append(f"{count_of(len(composed), 'id')} of {column} put into Unicode NFC: {show_labels(composed)}")
+    if veiled:
+        notes.append(f"invisible signs in {count_of(len(veiled), 'id')} of {column} removed: {show_labels(veiled)}")
     if padded:
         notes.append(
             f"blanks around {count_of(len(padded), 'id')} of {column} removed: {show_labels(map(repr, padded))}"
@@ -118,7 +140,8 @@ def to_periods(raw: RawTable, column: str) -> tuple[list[Period], list[str]]:
         if len(set(years)) == len(set(dates)):
             return list(years), [*notes, f"the dates of {column} are one per year: the year is the period"]
         return list(dates), notes
-    return list(texts), [*notes, f"the periods of {column} are texts, in alphabetical order"]
+    order = "in the order of their numbers" if has_order(texts) else "in alphabetical order"
+    return list(texts), [*notes, f"the periods of {column} are texts, {order}"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +196,7 @@ def to_numbers(cells: NDArray[Any]) -> Numbers:
             if np.isnan(values[k]):
                 bad.append(k)
         elif isinstance(cell, numbers.Real | decimal.Decimal | np.bool_):
-            values[k] = float(cell)
+            values[k] = _as_float(cell)
         elif not is_missing(cell):
             bad.append(k)
     del marks[""]
@@ -183,7 +206,7 @@ def to_numbers(cells: NDArray[Any]) -> Numbers:
 def _plain_numbers(cells: list[Any]) -> FloatArray | None:
     """All cells at once when each is a text that is a number: the usual case, ten times as fast."""
     try:
-        if any("_" in cell for cell in cells):
+        if any("_" in cell or not cell.isascii() for cell in cells):
             return None
         values = np.array([float(cell) for cell in cells])
     except (TypeError, ValueError):
@@ -191,9 +214,17 @@ def _plain_numbers(cells: list[Any]) -> FloatArray | None:
     return None if np.isnan(values).any() else values
 
 
+def _as_float(cell: Any) -> float:
+    """Infinite when a whole number is too large."""
+    try:
+        return float(cell)
+    except OverflowError:
+        return math.inf
+
+
 def _parse_number(text: str) -> float:
-    """NaN for what is not a number; Python's own digit grouping with "_" is not one."""
-    if "_" in text:
+    """NaN for what is not a number; Python's own digit grouping with "_" and digits of other scripts are not."""
+    if "_" in text or not text.isascii():
         return math.nan
     try:
         return float(text)

@@ -24,6 +24,7 @@ from spillover.errors import (
     show_labels,
 )
 from spillover.panel.panel import Panel
+from spillover.panel.periods import count_periods
 from spillover.typing import BoolArray, FloatArray
 
 FUNCTIONS = ("log", "log1p", "exp", "sqrt", "abs", "asinh", "lag", "diff")
@@ -64,7 +65,8 @@ def evaluate(expression: str, panel: Panel) -> FloatArray:
     expression : names of variables (odd ones in backticks), numbers, ``+ - * / **``, parentheses and
         the functions in `FUNCTIONS`. ``lag(x, periods=1)`` is the value of x in the period whose *value*
         is smaller by `periods`: where that year is not in the panel the lag is missing, never the year
-        before the gap. Text periods are lagged in their listed order. ``diff(x)`` is x − lag(x).
+        before the gap. Text periods are lagged when their numbers say how far apart they are (M1, 2010Q1, 2010-07);
+        others are refused. ``diff(x)`` is x − lag(x).
     panel : n regions × t periods.
 
     Returns
@@ -361,7 +363,7 @@ class _Evaluator:
 
     def _shift(self, node: ast.Call, name: str, x: FloatArray) -> FloatArray:
         length = _lag_length(node, self.parsed)
-        sources = _lag_sources(self.panel, length)
+        sources = _lag_sources(self.panel, length, self.parsed.text(node))
         if not any(source is not None for source in sources):
             raise _no_lag(self.panel, length, self.parsed.text(node))
         x = np.broadcast_to(x, self.panel.shape)
@@ -394,17 +396,22 @@ class _Evaluator:
         return f"of {place} in {self.panel.periods[j]}" if self.panel.is_panel else f"of {place}"
 
 
-def _lag_sources(panel: Panel, length: int) -> list[int | None]:
+def _lag_sources(panel: Panel, length: int, text: str) -> list[int | None]:
     """For each period the column that holds its lag, or None where that period is not in the panel."""
-    if all(isinstance(period, int) for period in panel.periods):
-        column = {period: j for j, period in enumerate(panel.periods)}
-        return [column.get(int(period) - length) for period in panel.periods]
-    return [j - length if j >= length else None for j in range(len(panel.periods))]
+    counts = count_periods(panel.periods)
+    if counts is None:
+        raise FormulaError(
+            f"{text}: which period comes before which cannot be told from the names of the periods",
+            got=f"periods {show_labels(panel.periods, 12)}",
+            expected="whole numbers (2010), or texts such as 2010Q1, 2010-07, M1 or wave 1",
+            fix="write the periods as whole numbers that count them",
+        )
+    column = {count: j for j, count in enumerate(counts)}
+    return [column.get(count - length) for count in counts]
 
 
 def _no_lag(panel: Panel, length: int, text: str) -> SpilloverError:
-    years = [period for period in panel.periods if isinstance(period, int)]
-    gaps = sorted({b - a for a, b in pairwise(years)})
+    gaps = sorted({b - a for a, b in pairwise(count_periods(panel.periods) or ())})
     return FormulaError(
         f"{text} is missing everywhere: no two periods of the panel are {length} apart",
         got=f"periods {show_labels(panel.periods, 12)}" if panel.is_panel else "a cross-section without periods",

@@ -12,6 +12,7 @@ import numpy as np
 from spillover.errors import DuplicateKeyError, OptionError, show_labels
 from spillover.panel.clean import describe_gaps, to_ids, to_periods
 from spillover.panel.panel import Period
+from spillover.panel.periods import sort_periods
 from spillover.panel.tables import RawTable, clean_name
 from spillover.panel.wording import count_of
 from spillover.typing import IntArray
@@ -54,7 +55,7 @@ def read_keys(raw: RawTable, region: str, period: str | None) -> Keys:
     if period is not None:
         times, more = to_periods(raw, period)
         notes = [*notes, *more]
-    regions, periods = sorted(set(ids)), sorted(set(times), key=lambda each: (isinstance(each, str), each))
+    regions, periods = sorted(set(ids)), sort_periods(times)
     if period is not None:
         notes += describe_gaps(periods, clean_name(period))
     return Keys(

@@ -185,6 +185,7 @@ def require_numbers(raw: RawTable, numbers: Mapping[str, Numbers], keys: Keys) -
             causes=(
                 "marks such as 'n/a', '..' or ':' for missing values",
                 "thousands separators or decimal commas (1,234)",
+                "full-width digits or a minus sign from a word processor",
                 "units or footnotes inside cells",
             ),
             fix="make missing cells blank and write numbers as 1234.5",
@@ -199,7 +200,10 @@ def require_numbers(raw: RawTable, numbers: Mapping[str, Numbers], keys: Keys) -
             f"{count_of(len(infinite), 'cell')} of {raw.source} infinite",
             got=show_labels(infinite),
             expected="finite numbers, or blank cells",
-            causes=("a division by zero or a logarithm of zero before the table was saved",),
+            causes=(
+                "a division by zero or a logarithm of zero before the table was saved",
+                "a number with more than 300 digits",
+            ),
             fix="make these cells blank, or correct them",
         )
 

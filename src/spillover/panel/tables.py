@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,7 @@ from spillover.errors import (
     did_you_mean,
     show_labels,
 )
-from spillover.panel.wording import count_of
+from spillover.panel.wording import clean_text, count_of
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".dta")
 _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
@@ -85,8 +84,8 @@ class RawTable:
 
 
 def clean_name(name: object) -> str:
-    """A column name as text without blanks around it, in Unicode NFC."""
-    return unicodedata.normalize("NFC", str(name)).strip()
+    """A column name as text without blanks around it or signs that nobody sees, in Unicode NFC."""
+    return clean_text(str(name))
 
 
 def open_table(table: Any, encoding: str | None = None) -> RawTable:
@@ -318,8 +317,10 @@ def _from_series(series: Any) -> NDArray[Any]:
 
     dtype = series.dtype
     if dtype.is_integer() and series.null_count() == 0:
-        return np.asarray(series.to_numpy()).astype(np.int64)
-    if dtype.is_numeric() or dtype == nw.Boolean:
+        whole = np.asarray(series.to_numpy())
+        if whole.dtype.kind != "u" or not whole.size or whole.max() <= np.iinfo(np.int64).max:
+            return whole.astype(np.int64)
+    elif dtype.is_numeric() or dtype == nw.Boolean:
         cells = series.to_list()
         return np.array([np.nan if _is_blank(cell) else float(cell) for cell in cells], dtype=float)
     cells = series.to_list()

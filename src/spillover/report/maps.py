@@ -14,6 +14,7 @@ from typing import Any
 
 from spillover.report.numbers import capital
 from spillover.report.palette import Classes, level_classes, signed_classes
+from spillover.report.scale import scale_of
 from spillover.study.result import Measure, Number, StudyResult
 
 Ring = list[tuple[float, float]]
@@ -248,6 +249,7 @@ def regional_maps(result: StudyResult, arrows: int = 20) -> tuple[Choropleth, ..
     if regional is None:
         return ()
     links = tuple(sorted(strongest_links(result), key=lambda link: -abs(link[2]))[:arrows])
+    unit = scale_of(result, result.model()).effect_unit
     parts = (
         ("received", "Received from all others", regional.received, regional.received_se, ()),
         ("emitted", "Emitted to all others", regional.emitted, regional.emitted_se, links),
@@ -256,7 +258,7 @@ def regional_maps(result: StudyResult, arrows: int = 20) -> tuple[Choropleth, ..
         Choropleth(
             key=key,
             title=title,
-            unit="",
+            unit=unit,
             frames=("",),
             values=(values,),
             classes=signed_classes(values),

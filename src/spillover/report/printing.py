@@ -200,9 +200,8 @@ class _Map:
                    for c, t in zip(classes.colours, classes.texts, strict=False)]  # fmt: skip
         if self.drawn.has_missing:
             handles.append(Patch(facecolor=NO_DATA, edgecolor=MUTED, linewidth=0.4, label="no data"))
-        unit = self.drawn.unit or scale_of(self.result, self.result.model()).effect_unit
         legend = axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=4, frameon=False,
-                             fontsize=7.5, title=self.letters.text(unit))  # fmt: skip
+                             fontsize=7.5, title=self.letters.text(self.drawn.unit))  # fmt: skip
         legend.get_title().set_fontsize(8)
 
 

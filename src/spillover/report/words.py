@@ -256,7 +256,8 @@ def moran_sentences(result: StudyResult) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-# Words that a test's name and null contain, what a rejection means, what it means when there is none.
+# Words that a test's name contains, what a rejection means, what it means when there is none. The null is not looked
+# at: that of the robust LM error test speaks of a spatial lag.
 _TESTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("robust", "lag"),
@@ -279,7 +280,7 @@ _TESTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "no sign that the unexplained parts of neighbours are correlated",
     ),
     (
-        ("spatial error model",),
+        ("common factor",),
         "the pattern is more than correlated errors: the neighbours’ values matter in their own right",
         "the data are compatible with correlated errors and no spillover of substance",
     ),
@@ -307,7 +308,7 @@ def test_sentence(row: Row) -> str:
     if p is None:
         return str(row.get("says") or row.get("reason") or "The test does not apply here.")
     says = str(row.get("says") or f"“{row.get('null', 'the null')}”: {p_sentence(p)}.")
-    name = f"{row.get('test', '')} {row.get('null', '')}".lower()
+    name = str(row.get("test", "")).lower()
     for keys, rejected, kept in _TESTS:
         if all(key in name for key in keys):
             meaning = rejected if p < 0.05 else kept

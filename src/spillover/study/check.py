@@ -11,10 +11,21 @@ from spillover.errors import SpilloverError
 from spillover.panel.panel import Panel
 from spillover.study.config import StudyConfig
 from spillover.study.consistency import one_line
-from spillover.study.estimate import restrict
+from spillover.study.estimate import require_values, restrict
 from spillover.study.load import examine
-from spillover.study.prepare import build_weights, complete_panel, derive, measure, read_data, select_data
+from spillover.study.phrasing import phrase
+from spillover.study.prepare import (
+    build_weights,
+    complete_panel,
+    derive,
+    main_first,
+    measure,
+    read_data,
+    select_data,
+    without_dropped,
+)
 from spillover.study.problems import study_file_error
+from spillover.weights.weights import SpatialWeights
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
@@ -72,30 +83,38 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
     derived = _attempt("[[derive]]", problems, derive, panel, config)
     studied = derived and _attempt("[data] missing", problems, complete_panel, derived, config)
     left_out = set(whole.regions) - set((studied or panel).regions)
-    for item in config.weights:
-        weights = _attempt(f"[[weights]] {item.name!r}", problems, build_weights, item, studied or panel, left_out)
-        if weights is not None:
-            facts.append(f"{item.name}: {weights!r}")
+    built: dict[str, SpatialWeights] = {}
+    for number, item in enumerate(main_first(config)):
+        where = f"[[weights]] {item.name!r}"
+        weights = _attempt(where, problems, build_weights, item, studied or panel, left_out)
+        if weights is None:
+            continue
+        built[item.name] = weights
+        if studied and number == 0:
+            studied = _attempt(where, problems, without_dropped, studied, item, weights)
+    facts += [f"{item.name}: {built[item.name]!r}" for item in config.weights if item.name in built]
     measured = studied and _attempt("[agglomeration] and [innovation]", problems, measure, studied, config)
     if isinstance(measured, tuple):
-        facts += _look_at_models(config, measured[0], problems)
+        facts += _look_at_models(config, measured[0], built, problems)
     return facts, problems
 
 
-def _look_at_models(config: StudyConfig, panel: Panel, problems: list[str]) -> list[str]:
-    """Whether every part of every formula has a value in every cell of its model."""
-    from spillover.models.formula import evaluate_term, parse_formula
+def _look_at_models(
+    config: StudyConfig, panel: Panel, built: Mapping[str, SpatialWeights], problems: list[str]
+) -> list[str]:
+    """Whether every model has its W, and every part of its formula a value in every cell."""
+    from spillover.models.formula import parse_formula
 
     facts = []
     for section in config.models:
         formula = parse_formula(section.formula)
-        restricted = _attempt(f"[[models]] {section.name!r}", problems, restrict, section, panel, None)
+        where = f"[[models]] {section.name!r}"
+        weights = built.get(section.weights or config.weights[0].name)
+        restricted = _attempt(where, problems, restrict, section, panel, weights)
         if restricted is None:
             continue
         for factors in ((formula.response,), *formula.terms):
-            _attempt(
-                f"[[models]] {section.name!r} {':'.join(factors)}", problems, evaluate_term, factors, restricted[0]
-            )
+            _attempt(f"{where} {':'.join(factors)}", problems, require_values, factors, restricted[0])
         facts.append(f"{section.name}: {section.model}, {section.formula}, {_panel_fact(restricted[0])}")
     return facts
 
@@ -112,5 +131,5 @@ def _attempt(
     try:
         return action(*given, **named)
     except SpilloverError as error:
-        problems.append(f"{where}: {one_line(error)}")
+        problems.append(f"{where}: {phrase(one_line(error), 'study file')}")
         return None

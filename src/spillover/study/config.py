@@ -99,6 +99,7 @@ class WeightsSection(Section):
     decay_per_km: float | None = None
     file: str | None = None  # of weights, or with kind "distance-file" of distances: weights are distance ** -power
     edge_columns: tuple[str, ...] = ()  # of an edge list: receiver, sender and weight, when they have other names
+    both_ways: bool = False  # the edge list names every pair once, and links run both ways
     order: str | None = None  # file with the region order of an unlabelled square matrix
     standardise: Literal["none", "row", "spectral", "scalar", "min-max"] = "row"
     islands: Literal["error", "keep", "nearest", "drop"] = "error"

@@ -111,6 +111,8 @@ def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[
             problems.append(f'{where} kind = "{item.kind}" needs {key}, {meaning}')
         if item.kind not in ("file", "distance-file") and data is not None and data.geometry is None:
             problems.append(f'{where} kind = "{item.kind}" is built from a map, but [data] has no geometry')
+        if item.both_ways and item.kind not in ("file", "distance-file"):
+            problems.append(f'{where} both_ways is for an edge list; kind = "{item.kind}" reads none')
         if item.edge_columns and len(item.edge_columns) not in (2, 3):
             problems.append(f"{where} edge_columns names two or three columns: receiver, sender and perhaps weight")
         positive = {"k": item.k, "threshold_km": item.threshold_km, "power": item.power, "decay": item.decay_per_km}
@@ -184,6 +186,7 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
     for where, name in _named_variables(sections):
         if name not in known:
             problems.append(_unknown(where, name, known))
+    problems += _covered_names(sections, known)
     everything = known_after_measures(sections, known)
     for i, model in enumerate(sections.models):
         where = where_of("models", i, model)
@@ -191,6 +194,24 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
         for name in formula_variables(formula) if formula else ():
             if name not in everything:
                 problems.append(_unknown(f"{where} formula", name, everything))
+    return problems
+
+
+def _covered_names(sections: Sections, known: Sequence[str]) -> list[str]:
+    """Names of measures that would hide a column or derived variable, so that a formula means another one."""
+    made: list[tuple[str, str]] = []
+    agglomeration, innovation = sections.agglomeration, sections.innovation
+    if agglomeration and not (agglomeration.measure == "column" and agglomeration.column == agglomeration.name):
+        made.append(("[agglomeration] name", agglomeration.name))
+    if innovation and innovation.indicators:
+        made.append(("[innovation] index", innovation.index))
+    problems = [
+        f"{where} = {name!r} is already a column of the table or a derived variable; choose another name"
+        for where, name in made
+        if name in known
+    ]
+    if agglomeration and innovation and innovation.indicators and agglomeration.name == innovation.index:
+        problems.append(f"[agglomeration] name and [innovation] index are both {innovation.index!r}; choose two names")
     return problems
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from spillover.errors import AlignmentError, SpilloverError, show_labels
-from spillover.models.formula import parse_formula
+import numpy as np
+
+from spillover.errors import AlignmentError, MissingCellError, OptionError, SpilloverError, show_labels
+from spillover.models.formula import evaluate_term, parse_formula
 from spillover.panel.panel import Panel
+from spillover.panel.wording import count_of
 from spillover.study.columns import find_term
 from spillover.study.config import ModelSection
 from spillover.study.prepare import leave_out
@@ -28,7 +31,10 @@ def fit_model(section: ModelSection, panel: Panel, weights: SpatialWeights | Non
     from spillover.models.fit import fit
 
     panel, weights = restrict(section, panel, weights)
-    terms = parse_formula(section.formula).names
+    formula = parse_formula(section.formula)
+    terms = formula.names
+    for factors in ((formula.response,), *formula.terms):
+        require_values(factors, panel)
     return fit(
         section.formula,
         panel,
@@ -55,13 +61,58 @@ def restrict(
     missing = sorted(set(panel.regions) - set(weights.regions))
     if missing:
         raise AlignmentError(
-            f"{len(missing)} regions of the model are not in its W ({weights.kind})",
+            f"{count_of(len(missing), 'region')} of the model not in its W ({weights.kind})",
             got=show_labels(missing),
             expected="a W of all regions of the model",
-            causes=("the file of W has fewer regions than the table", "two code lists"),
-            fix=f"leave them out of this model: exclude = {list(missing)[:5]}" + (" and so on" if missing[5:] else ""),
+            causes=(
+                "the file of W has fewer regions than the table",
+                "an edge list, which does not mention regions without neighbours",
+                "two code lists",
+            ),
+            fix=f"leave them out of this model: exclude = {list(missing)[:5]}"
+            + (" and so on" if missing[5:] else "")
+            + '; or say what happens to regions without neighbours: islands = "nearest", "drop" or "keep"',
         )
-    return panel, weights if set(weights.regions) == set(panel.regions) else weights.subset(panel.regions)
+    if set(weights.regions) != set(panel.regions):
+        weights = weights.subset(panel.regions, source=None if panel.geometry is None else panel)
+    _require_rows_of_one(section, weights)
+    return panel, weights
+
+
+def _require_rows_of_one(section: ModelSection, weights: SpatialWeights) -> None:
+    """Refuse what the model would refuse, before anything is estimated and with the keys of the study file.
+
+    The Lee–Yu transformation of period effects needs Wι = ι when W y is in the model.
+    """
+    exact = section.correction == "lee-yu" and section.effects in ("time", "two-way")
+    if section.model not in ("sar", "sdm") or not exact or weights.rows_sum_to_one:
+        return
+    islands = weights.islands if weights.standardisation == "row" else ()
+    raise OptionError(
+        f"a {section.model} model with {section.effects} effects and the Lee–Yu transformation needs a W whose rows "
+        "sum to one",
+        got=f"{count_of(len(islands), 'region')} without neighbours: {weights.tell(islands)}"
+        if islands
+        else f'standardise = "{weights.standardisation}", row sums from {weights.row_sums.min():.4g} to '
+        f"{weights.row_sums.max():.4g}",
+        fix=('islands = "nearest" or "drop" for this W' if islands else 'standardise = "row" for this W')
+        + ', or for this model effects = "individual", model = "slx" or correction = "none" (ρ then has a bias of '
+        "order 1/n)",
+    )
+
+
+def require_values(factors: tuple[str, ...], panel: Panel) -> None:
+    """Raise `MissingCellError` with the keys of the study file when a term lacks a value in some cell."""
+    values = evaluate_term(factors, panel)
+    holes = [f"{panel.regions[i]} in {panel.periods[j]}" for i, j in np.argwhere(~np.isfinite(values))]
+    if holes:
+        raise MissingCellError(
+            f"{':'.join(factors)} has no value in {count_of(len(holes), 'cell')} of the model",
+            got=show_labels(holes),
+            causes=("the source has blanks", "a time lag that reaches before the first period"),
+            fix="for this model, name the periods in which all is observed (periods = […]) or leave regions out "
+            '(exclude = […]); for the whole study, write missing = "drop-regions" in [data]',
+        )
 
 
 def describe_fit(section: ModelSection, fit: SpatialFit, weights_name: str) -> ModelResult:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spillover.errors import did_you_mean
 
+DATA_VARIABLE = "SPILLOVER_DATA"  # what --data sets
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
@@ -20,11 +21,13 @@ def expand_path(text: str, folder: Path, environment: Mapping[str, str]) -> tupl
     >>> expand_path("${NOWHERE}/a.csv", Path("/study"), {})[1]
     ['the environment variable NOWHERE is not set']
     """
+    if "\0" in text:
+        return None, ["a path holds no null character"]
     problems = []
     for name in _VARIABLE.findall(text):
         if not environment.get(name):
             # Only the names of variables are ever shown, never what they hold.
-            hint = did_you_mean(name, environment)
+            hint = "Set it, or give --data DIR" if name == DATA_VARIABLE else did_you_mean(name, environment)
             problems.append(f"the environment variable {name} is not set" + (f". {hint}" if hint else ""))
     if problems:
         return None, problems

@@ -93,11 +93,30 @@ def measure(panel: Panel, config: StudyConfig) -> tuple[Panel, tuple[Measure, ..
     return panel, tuple(measures), index
 
 
-def build_weights(item: WeightsSection, panel: Panel, left_out: Collection[str] = ()) -> SpatialWeights:
+def main_first(config: StudyConfig) -> list[WeightsSection]:
+    """The [[weights]] of a study, that of the main model first: its islands may leave the study."""
+    main = next((model for model in config.models if model.main), config.models[0])
+    first = next((item for item in config.weights if item.name == main.weights), config.weights[0])
+    return [first, *(item for item in config.weights if item is not first)]
+
+
+def without_dropped(panel: Panel, item: WeightsSection, weights: SpatialWeights) -> Panel:
+    """The panel of the regions that have neighbours in the main W, when the study drops the others."""
+    if item.islands != "drop" or weights.n >= len(panel.regions):
+        return panel
+    gone = sorted(set(panel.regions) - set(weights.regions))
+    note = f"islands of {item.name} were dropped: {', '.join(map(weights.told, gone))}"
+    return panel.select(regions=weights.regions, note=note)
+
+
+def build_weights(
+    item: WeightsSection, panel: Panel, left_out: Collection[str] = (), *, complete: bool = False
+) -> SpatialWeights:
     """One W among the regions of the panel.
 
     left_out : regions that the study left out on purpose; a file of W may have them. Any other region that the
         panel does not have is an `AlignmentError`: dropping neighbours changes W.
+    complete : regions of the panel that an edge list does not mention are islands, also where no policy is chosen.
     """
     from spillover.weights.contiguity import build_contiguity
     from spillover.weights.distance import build_distance_band, build_exponential, build_inverse_distance, build_knn
@@ -116,51 +135,57 @@ def build_weights(item: WeightsSection, panel: Panel, left_out: Collection[str] 
     if item.kind == "exponential":
         assert item.decay_per_km is not None
         return build_exponential(panel, item.decay_per_km, item.threshold_km, **shared)
-    return _read_weights(item, panel, left_out)
+    return _read_weights(item, panel, left_out, complete)
 
 
-def _read_weights(item: WeightsSection, panel: Panel, left_out: Collection[str]) -> SpatialWeights:
-    """W from a file. It may have fewer regions than the panel; models say which regions they leave out."""
-    from spillover.weights.interchange import from_file
-
-    assert item.file is not None
-    source = panel if panel.geometry is not None else None
-    shared: dict[str, Any] = {"order": item.order, "standardise": item.standardise, "links": item.links}
-    shared |= edge_names(item)
-    is_distances = item.kind == "distance-file"
-    found = (
-        _read_distances(item) if is_distances else from_file(item.file, islands=item.islands, source=source, **shared)
-    )
-    surplus = set(found.regions) - set(panel.regions)
-    if surplus - set(left_out):
-        found.align(panel.regions)  # raises with both sides
-    if set(panel.regions) - set(found.regions) and item.islands != "error" and not is_distances:
-        # Edge lists do not mention islands: with a policy for them, they are the regions that do not occur.
-        return from_file(item.file, islands=item.islands, source=source, regions=panel.regions, **shared)
-    return found.subset([r for r in panel.regions if r in set(found.regions)]) if surplus else found
-
-
-def edge_names(item: WeightsSection) -> dict[str, Any]:
-    """The columns of an edge list, as the reader of files calls them."""
-    return dict(zip(("focal", "neighbor", "weight"), item.edge_columns, strict=False))
-
-
-def _read_distances(item: WeightsSection) -> SpatialWeights:
-    """W from a table of distances: distance ** -power, up to the threshold."""
+def _read_weights(item: WeightsSection, panel: Panel, left_out: Collection[str], complete: bool) -> SpatialWeights:
+    """W from a file, among the regions of the panel. It may have fewer of them unless it is to be `complete`."""
     from spillover.weights.assemble import assemble
     from spillover.weights.interchange import from_file
+    from spillover.weights.labels import names_of
+    from spillover.weights.locate import locate
 
     assert item.file is not None
-    found = from_file(item.file, order=item.order, standardise="none", islands="keep", **edge_names(item))
-    distances = found.matrix.copy()
+    options: dict[str, Any] = {"order": item.order, "standardise": "none", "islands": "keep"} | edge_options(item)
+    raw = from_file(item.file, **options)
+    surplus = set(raw.regions) - set(panel.regions)
+    if surplus - set(left_out):
+        raw.align(panel.regions)  # raises with both sides
+    absent = set(panel.regions) - set(raw.regions)
+    is_distances = item.kind == "distance-file"
+    if absent and set(panel.regions) & set(raw.regions) and not is_distances and (complete or item.islands != "error"):
+        # Edge lists do not mention islands: with a policy for them, they are the regions that do not occur.
+        raw = from_file(item.file, regions=sorted({*raw.regions, *panel.regions}), **options)
+    # The policies of W are for the regions that are studied: the others go first.
+    if surplus:
+        raw = raw.subset([region for region in panel.regions if region in set(raw.regions)], "keep")
+    return assemble(
+        _proximities(raw, item) if is_distances else raw,
+        links=item.links,
+        islands=item.islands,
+        standardise=item.standardise,
+        place=None if panel.geometry is None else lambda: locate(panel),
+        names=names_of(panel),
+    )
+
+
+def edge_options(item: WeightsSection) -> dict[str, Any]:
+    """What is said about an edge list, as the reader of files calls it."""
+    named = dict(zip(("focal", "neighbor", "weight"), item.edge_columns, strict=False))
+    return {**named, "both_ways": True} if item.both_ways else named
+
+
+def _proximities(distances: SpatialWeights, item: WeightsSection) -> SpatialWeights:
+    """Raw weights from a table of distances: distance ** -power, up to the threshold."""
+    assert item.file is not None
+    matrix = distances.matrix.copy()
     if item.threshold_km is not None:
-        distances.data[distances.data > item.threshold_km] = 0.0
-        distances.eliminate_zeros()
-    distances.data **= -item.power
+        matrix.data[matrix.data > item.threshold_km] = 0.0
+        matrix.eliminate_zeros()
+    matrix.data **= -item.power
     limit = "" if item.threshold_km is None else f", up to {item.threshold_km:g}"
     kind = f"distance of {Path(item.file).name} to the power −{item.power:g}{limit}"
-    raw = replace(found, matrix=distances, kind=kind, island_policy="keep")
-    return assemble(raw, links=item.links, islands=item.islands, standardise=item.standardise)
+    return replace(distances, matrix=matrix, kind=kind)
 
 
 def select_data(panel: Panel, data: DataSection) -> Panel:

@@ -15,7 +15,17 @@ from spillover.study.diagnose import diagnose
 from spillover.study.estimate import describe_fit, describe_regions, fit_model, named
 from spillover.study.load import StudyFile, load_study
 from spillover.study.output import require_writable_folder, write_file
-from spillover.study.prepare import build_weights, complete_panel, derive, measure, read_data, select_data
+from spillover.study.phrasing import in_words_of, phrase
+from spillover.study.prepare import (
+    build_weights,
+    complete_panel,
+    derive,
+    main_first,
+    measure,
+    read_data,
+    select_data,
+    without_dropped,
+)
 from spillover.study.provenance import describe_provenance, hash_file, hash_weights
 from spillover.study.result import (
     IndexSummary,
@@ -72,9 +82,10 @@ def run_study(
     folder = None if out is None else require_writable_folder(out)
     loaded = study if isinstance(study, StudyFile) else _load(study)
     seed = loaded.config.study.seed if seed is None else seed
-    prepared = prepare(loaded.config, progress)
-    hashes = {written: hash_file(path) for written, path in loaded.files().items()}
-    result = compute(loaded.written, prepared, seed=seed, hashes=hashes, progress=progress)
+    with in_words_of("study file"):
+        prepared = prepare(loaded.config, progress)
+        hashes = {written: hash_file(path) for written, path in loaded.files().items()}
+        result = compute(loaded.written, prepared, seed=seed, hashes=hashes, progress=progress)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / "results.json", result.to_json())
@@ -88,17 +99,12 @@ def prepare(config: StudyConfig, progress: Progress = no_progress) -> Prepared:
     whole = read_data(config)
     panel = complete_panel(derive(select_data(whole, config.data), config), config)
     left_out = set(whole.regions) - set(panel.regions)
-    main = main_model(config.models)
     weights: dict[str, SpatialWeights] = {}
-    first = next((item for item in config.weights if item.name == main.weights), config.weights[0])
-    for item in sorted(config.weights, key=lambda item: item is not first):
+    for number, item in enumerate(main_first(config)):
         progress(f"neighbours: {item.name}", 0.1)
         weights[item.name] = build_weights(item, panel, left_out)
-        if item is first and item.islands == "drop" and weights[item.name].n < len(panel.regions):
-            # The study is then about the regions that have neighbours in its main W.
-            gone = sorted(set(panel.regions) - set(weights[item.name].regions))
-            note = f"islands of {item.name} were dropped: {', '.join(gone)}"
-            panel = panel.select(regions=weights[item.name].regions, note=note)
+        if number == 0:
+            panel = without_dropped(panel, item, weights[item.name])
     ordered = {item.name: weights[item.name] for item in config.weights}
     progress("measuring agglomeration and innovation", 0.2)
     panel, measures, index = measure(panel, config)
@@ -167,7 +173,9 @@ def summarise_panel(panel: Panel, planar: bool = False) -> PanelSummary:
 def summarise_weights(name: str, weights: SpatialWeights) -> WeightsSummary:
     """One W with its facts and the interval of ρ."""
     low, high = weights.bounds()
-    return WeightsSummary(name=name, facts=plain(weights.describe()), bounds=(float(low), float(high)))
+    facts = weights.describe()
+    facts["notes"] = [phrase(note, "study file") for note in facts["notes"]]
+    return WeightsSummary(name=name, facts=plain(facts), bounds=(float(low), float(high)))
 
 
 def _models(

@@ -13,10 +13,10 @@ from spillover.models.spec import ModelSpec
 from spillover.panel.panel import Panel
 from spillover.study.columns import find_term, formula_variables, read_columns
 from spillover.study.config import WeightsSection
+from spillover.study.phrasing import in_words_of, phrase
 from spillover.study.provenance import describe_provenance, hash_file, hash_weights
 from spillover.study.rows import plain, plain_rows
 from spillover.typing import IslandPolicy, Standardisation
-from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,9 @@ class FitRequest:
     geometry_id: str | None = None
     order: Path | None = None
     edge_columns: str | None = None
+    both_ways: bool = False
+    missing: str = "error"
+    exclude: Sequence[str] = ()
     standardise: str = "row"
     islands: str = "error"
     model: str = "sdm"
@@ -59,6 +62,7 @@ class FitAnswer:
     fit: SpatialFit
     tests: pd.DataFrame
     hashes: dict[str, str]
+    dropped: tuple[str, ...] = ()  # what was left out of the table, one sentence each
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values without NaN: coefficients, effects, statistics, tests, provenance."""
@@ -78,9 +82,12 @@ class FitAnswer:
             "effects": list(plain_rows(self.fit.effects())),
             "statistics": plain(statistics),
             "tests": list(plain_rows(self.tests)),
-            "notes": list(self.fit.notes),
+            "notes": [*self.dropped, *self._notes()],
             "provenance": plain({**describe_provenance(0, self.hashes).model_dump(), **dict(self.fit.provenance)}),
         }
+
+    def _notes(self) -> list[str]:
+        return [phrase(note, "command line") for note in self.fit.notes]
 
     def summary(self) -> str:
         """The fit on one screen, with its tests."""
@@ -91,15 +98,21 @@ class FitAnswer:
 
 def fit_single(request: FitRequest) -> FitAnswer:
     """Read the table and W, and fit one model; raises SpilloverError for whatever is wrong with either."""
+    with in_words_of("command line"):
+        return _fit(request)
+
+
+def _fit(request: FitRequest) -> FitAnswer:
     spec = _specification(request)
     formula = parse_formula(spec.formula)
     section = _weights_section(request, spec)
-    panel = _read_panel(request, formula, section)
+    whole = _read_panel(request, formula, section)
+    panel = _select(request, whole, formula)
     weights = None
     if section is not None:
         from spillover.study.prepare import build_weights
 
-        weights = _complete(build_weights(section, panel), section, panel)
+        weights = build_weights(section, panel, set(whole.regions) - set(panel.regions), complete=True)
         if section.islands == "drop" and set(weights.regions) < set(panel.regions):
             panel = panel.select(regions=weights.regions, note="islands of W were dropped")
     from spillover.models.fit import fit_spec
@@ -108,25 +121,20 @@ def fit_single(request: FitRequest) -> FitAnswer:
     hashes = {request.data.name: hash_file(request.data)}
     if request.weights is not None and weights is not None:
         hashes |= {request.weights.name: hash_file(request.weights), "weights": hash_weights(weights)}
-    return FitAnswer(found, found.tests(request.tests), hashes)
+    return FitAnswer(found, found.tests(request.tests), hashes, _dropped(whole, panel))
 
 
-def _complete(weights: SpatialWeights, section: WeightsSection, panel: Panel) -> SpatialWeights:
-    """W of all regions of the table: what an edge list does not mention is an island, and an island needs a policy."""
-    absent = set(panel.regions) - set(weights.regions)
-    if section.file is None or not absent or not set(panel.regions) & set(weights.regions):
-        return weights
-    from spillover.study.prepare import edge_names
-    from spillover.weights.interchange import from_file
+def _select(request: FitRequest, panel: Panel, formula: Formula) -> Panel:
+    """The panel without what is left out, with all that the formula uses."""
+    from spillover.study.prepare import leave_out
 
-    return from_file(
-        section.file,
-        order=section.order,
-        regions=panel.regions,
-        islands=section.islands,
-        standardise=section.standardise,
-        **edge_names(section),
-    )
+    regions = tuple(dict.fromkeys(part.strip() for text in request.exclude for part in text.split(",") if part.strip()))
+    return leave_out(panel, regions, "left out").complete(formula_variables(formula), request.missing)
+
+
+def _dropped(whole: Panel, panel: Panel) -> tuple[str, ...]:
+    """What became of the table between reading and fitting, one sentence each."""
+    return tuple(note for note in panel.log if note not in whole.log)
 
 
 def _specification(request: FitRequest) -> ModelSpec:
@@ -166,6 +174,7 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
     """How W is made, as in a study file; None where no W is given."""
     check_option("--standardise", request.standardise, get_args(Standardisation))
     check_option("--islands", request.islands, get_args(IslandPolicy))
+    check_option("--missing", request.missing, ("error", "drop-regions", "drop-periods"))
     if request.weights is None:
         if spec.uses_weights:
             raise OptionError(
@@ -183,8 +192,15 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
             )
         order = None if request.order is None else str(request.order)
         return WeightsSection(
-            kind="file", file=str(request.weights), order=order, edge_columns=_edge_columns(request), **shared
+            kind="file",
+            file=str(request.weights),
+            order=order,
+            edge_columns=_edge_columns(request),
+            both_ways=request.both_ways,
+            **shared,
         )
+    if request.both_ways:
+        raise OptionError("--both-ways is for an edge list", got=request.weights.name, fix="leave it out for a map")
     if not is_map:
         raise OptionError(
             "--weights-kind goes with a map in --weights",

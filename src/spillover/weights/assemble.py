@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 
 from spillover.errors import WeightsError, check_option, show_labels
+from spillover.panel.wording import count_of
 from spillover.typing import IslandPolicy, Standardisation
 from spillover.weights.islands import Kernel, apply_island_policy, join_both_ways
 from spillover.weights.labels import positions_of
@@ -34,12 +35,15 @@ def assemble(
     standardise: Standardisation = "row",
     place: Callable[[], Points] | None = None,
     kernel: Kernel | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> SpatialWeights:
     """W from raw weights that keep their islands: links by hand, then the island policy, then the standardisation.
 
     place : gives the points of the regions, asked for only when a distance is needed.
     kernel : weight of an added link from its km; without it, the median of the other weights.
+    names : id → display name, for notes and messages.
     """
+    raw = replace(raw, names=names) if names else raw
     made = add_links(raw, links, place, kernel) if links else raw
     if made.islands and islands == "nearest" and place is not None:
         points = place()
@@ -71,7 +75,12 @@ def add_links(
     values = None
     if kernel is not None and place is not None:
         values = kernel(place().distances(i, j))
-    told = show_labels((f"{weights.regions[a]} with {weights.regions[b]}" for a, b in zip(i, j, strict=True)), 60)
-    note = f"{len(links)} links were added by hand, both ways: {told}"
+    pairs = [(weights.regions[a], weights.regions[b]) for a, b in zip(i, j, strict=True)]
+    told = show_labels((f"{weights.told(a)} with {weights.told(b)}" for a, b in pairs), 60)
+    note = f"{count_of(len(links), 'link was', 'links were')} added by hand, both ways: {told}"
     joined = join_both_ways(weights, i, j, values)
-    return replace(joined, notes=(*joined.notes, note))
+    return replace(
+        joined,
+        notes=(*joined.notes, note),
+        added=(*joined.added, *((a, b, "by hand") for a, b in pairs)),
+    )

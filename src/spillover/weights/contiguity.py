@@ -12,6 +12,7 @@ from spillover.errors import OptionError, WeightsError, check_option, show_label
 from spillover.panel.panel import Panel
 from spillover.typing import IntArray, IslandPolicy, Standardisation
 from spillover.weights.assemble import Links, assemble, check_choices
+from spillover.weights.labels import names_of
 from spillover.weights.locate import as_frame, frame_ids, locate
 from spillover.weights.weights import SpatialWeights
 
@@ -83,6 +84,7 @@ def build_contiguity(
         islands=islands,
         standardise=standardise,
         place=lambda: locate(source, regions=regions),
+        names=names_of(source),
     )
 
 

@@ -16,6 +16,7 @@ from spillover.errors import OptionError, WeightsError, show_labels
 from spillover.typing import FloatArray, IntArray, IslandPolicy, Standardisation
 from spillover.weights.assemble import Links, assemble, check_choices
 from spillover.weights.islands import Kernel
+from spillover.weights.labels import names_of
 from spillover.weights.locate import locate
 from spillover.weights.points import Points
 from spillover.weights.weights import SpatialWeights
@@ -71,7 +72,9 @@ def build_knn(
     matrix = sp.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(n, n))
     kind = f"{k} nearest neighbours" if k > 1 else "nearest neighbour"
     raw = SpatialWeights(matrix, points.regions, kind, island_policy="keep", notes=points.notes)
-    return assemble(raw, links=links, islands=islands, standardise=standardise, place=lambda: points)
+    return assemble(
+        raw, links=links, islands=islands, standardise=standardise, place=lambda: points, names=names_of(source)
+    )
 
 
 def build_distance_band(
@@ -111,7 +114,15 @@ def build_distance_band(
     kernel: Kernel = np.ones_like if binary else np.reciprocal
     kind = f"distance band of {threshold:g} km" + ("" if binary else ", weights 1/d")
     raw = _from_pairs(points, points.pairs_within(threshold), kernel, kind)
-    return assemble(raw, links=links, islands=islands, standardise=standardise, place=lambda: points, kernel=kernel)
+    return assemble(
+        raw,
+        links=links,
+        islands=islands,
+        standardise=standardise,
+        place=lambda: points,
+        kernel=kernel,
+        names=names_of(source),
+    )
 
 
 def build_inverse_distance(
@@ -160,7 +171,15 @@ def build_inverse_distance(
 
     kind = f"inverse distance, power {alpha:g}" + ("" if threshold is None else f", up to {threshold:g} km")
     raw = _from_pairs(points, pairs, kernel, kind, notes, zero_is_fine=floor is not None)
-    return assemble(raw, links=links, islands=islands, standardise=standardise, place=lambda: points, kernel=kernel)
+    return assemble(
+        raw,
+        links=links,
+        islands=islands,
+        standardise=standardise,
+        place=lambda: points,
+        kernel=kernel,
+        names=names_of(source),
+    )
 
 
 def build_exponential(
@@ -208,7 +227,15 @@ def build_exponential(
 
     kind = f"exponential distance, exp(−{decay:g} d), up to {threshold:.4g} km"
     raw = _from_pairs(points, points.pairs_within(threshold), kernel, kind, (note,), zero_is_fine=True)
-    return assemble(raw, links=links, islands=islands, standardise=standardise, place=lambda: points, kernel=kernel)
+    return assemble(
+        raw,
+        links=links,
+        islands=islands,
+        standardise=standardise,
+        place=lambda: points,
+        kernel=kernel,
+        names=names_of(source),
+    )
 
 
 def _positive(name: str, value: Any) -> float:

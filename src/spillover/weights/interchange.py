@@ -12,12 +12,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover.errors import AlignmentError, OptionError, OutputError, WeightsError, show_labels
+from spillover.panel.panel import Panel
 from spillover.typing import IslandPolicy, Standardisation
 from spillover.weights.assemble import Links, assemble, check_choices
 from spillover.weights.edges import edge_columns, weights_from_edges
 from spillover.weights.geoda import gal_text, gwt_text, read_gal, read_gwt
 from spillover.weights.grid import TABLE_SUFFIXES, check_file, frame_grid, read_grid, read_lines
-from spillover.weights.labels import as_region_ids, as_text, check_same_ids
+from spillover.weights.labels import as_region_ids, as_text, check_same_ids, names_of
 from spillover.weights.locate import as_frame, locate
 from spillover.weights.points import Points
 from spillover.weights.square import weights_from_square
@@ -65,7 +66,7 @@ def from_file(
     links : pairs of ids linked by hand, both ways.
     focal, neighbor, weight : names of the columns of an edge list.
     both_ways : the edge list names every pair once, and links run both ways.
-    source : panel or map with the places of the regions, for islands="nearest".
+    source : panel or map with the places of the regions, for islands="nearest"; names of a panel appear in messages.
 
     Raises
     ------
@@ -95,7 +96,9 @@ def from_file(
     if wanted is not None:
         check_same_ids(raw.regions, wanted, file.name, "order=")
         raw = raw.align(wanted)
-    return assemble(raw, links=links, islands=islands, standardise=standardise, place=_place(source))
+    return assemble(
+        raw, links=links, islands=islands, standardise=standardise, place=_place(source), names=names_of(source)
+    )
 
 
 def from_object(
@@ -151,7 +154,9 @@ def from_object(
         raw = raw.align(listed)
     if kind is not None:
         raw = SpatialWeights(raw.matrix, raw.regions, kind, island_policy="keep", notes=raw.notes)
-    return assemble(raw, links=links, islands=islands, standardise=standardise, place=_place(source))
+    return assemble(
+        raw, links=links, islands=islands, standardise=standardise, place=_place(source), names=names_of(source)
+    )
 
 
 def to_edges(weights: SpatialWeights) -> pd.DataFrame:
@@ -219,7 +224,10 @@ def _csv_text(weights: SpatialWeights) -> str:
 
 
 def _place(source: Any) -> Callable[[], Points] | None:
-    return None if source is None else lambda: locate(source)
+    """Places from a source that has some; a panel without a map gives names only."""
+    if source is None or (isinstance(source, Panel) and source.geometry is None):
+        return None
+    return lambda: locate(source)
 
 
 def _read_order(order: Sequence[Any] | str | os.PathLike[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover.errors import IslandError, WeightsError, check_option, show_labels
+from spillover.panel.wording import count_of
 from spillover.typing import FloatArray, IntArray, IslandPolicy
 from spillover.weights.points import Points
 from spillover.weights.weights import SpatialWeights
@@ -57,14 +58,16 @@ def apply_island_policy(
     if not islands or policy == "error":
         return replace(weights, island_policy=policy)
     if policy == "keep":
-        note = f"{len(islands)} regions without neighbours are kept, with spatial lag 0: {show_labels(islands, _NAMED)}"
+        kept = f"{count_of(len(islands), 'region')} without neighbours kept, with spatial lag 0"
+        note = f"{kept}: {weights.tell(islands, _NAMED)}"
         return replace(weights, island_policy="keep", notes=(*weights.notes, note))
     if policy == "drop":
         return _drop(weights)
     if coordinates is None:
         raise IslandError(
-            f"{len(islands)} regions have no neighbour, and the nearest region cannot be found without coordinates",
-            got=show_labels(islands),
+            f"{count_of(len(islands), 'region has', 'regions have')} no neighbour, "
+            "and the nearest region cannot be found without coordinates",
+            got=weights.tell(islands),
             causes=("W was read from a file or made from another object", "W is a part of a larger W"),
             fix="give the places with source=panel (a panel with a map), name the links by hand with links=[(a, b)], "
             'or choose islands="keep" or "drop"',
@@ -86,11 +89,14 @@ def _drop(weights: SpatialWeights) -> SpatialWeights:
             causes=("borders that do not quite touch", "a threshold that is too short", "links that run one way only"),
         )
     note = (
-        f"{len(gone)} regions without neighbours were dropped from W: {show_labels(gone, _NAMED)}; "
+        f"{count_of(len(gone), 'region')} without neighbours dropped from W: {weights.tell(gone, _NAMED)}; "
         "restrict the panel to the same regions with panel.select(regions=W.regions)"
     )
     regions = tuple(weights.regions[i] for i in left)
-    return replace(weights, matrix=matrix, regions=regions, island_policy="drop", notes=(*weights.notes, note))
+    added = tuple(link for link in weights.added if link[0] in regions and link[1] in regions)
+    return replace(
+        weights, matrix=matrix, regions=regions, island_policy="drop", notes=(*weights.notes, note), added=added
+    )
 
 
 def _link_nearest(weights: SpatialWeights, points: Points, kernel: Kernel | None) -> SpatialWeights:
@@ -105,13 +111,19 @@ def _link_nearest(weights: SpatialWeights, points: Points, kernel: Kernel | None
     distance = points.distances(receivers, senders)
     linked = join_both_ways(weights, receivers, senders, None if kernel is None else kernel(distance))
     told = [
-        f"{points.regions[i]} with {points.regions[j]} ({km:.0f} km)"
+        f"{weights.told(points.regions[i])} with {weights.told(points.regions[j])} ({km:.0f} km)"
         for i, j, km in zip(receivers, senders, distance, strict=True)
     ]
-    note = (
-        f"{len(empty)} regions without neighbours were linked both ways with the nearest: {show_labels(told, _NAMED)}"
+    linked_with = f"{count_of(len(empty), 'region')} without neighbours linked both ways with the nearest"
+    return replace(
+        linked,
+        island_policy="nearest",
+        notes=(*linked.notes, f"{linked_with}: {show_labels(told, _NAMED)}"),
+        added=(
+            *linked.added,
+            *((points.regions[i], points.regions[j], "nearest") for i, j in zip(receivers, senders, strict=True)),
+        ),
     )
-    return replace(linked, island_policy="nearest", notes=(*linked.notes, note))
 
 
 def join_both_ways(weights: SpatialWeights, i: IntArray, j: IntArray, values: FloatArray | None) -> SpatialWeights:
@@ -124,7 +136,10 @@ def join_both_ways(weights: SpatialWeights, i: IntArray, j: IntArray, values: Fl
         values = np.full(len(i), median)
     vanished = ~((values > 0.0) & np.isfinite(values))
     if vanished.any():
-        far = (f"{weights.regions[a]} with {weights.regions[b]}" for a, b in zip(i[vanished], j[vanished], strict=True))
+        ids = weights.regions
+        far = (
+            f"{weights.told(ids[a])} with {weights.told(ids[b])}" for a, b in zip(i[vanished], j[vanished], strict=True)
+        )
         raise WeightsError(
             "links whose weight is too small or too large for the computer to hold",
             got=f"{weights.kind}: {show_labels(far)}",

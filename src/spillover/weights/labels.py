@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
 from spillover.errors import AlignmentError, WeightsError, did_you_mean, show_labels
+from spillover.panel.wording import clean_text
 
 
 def as_text(value: Any) -> str:
-    """One id as text: blanks around it removed, Unicode NFC, whole numbers without ".0"; "" if it is missing.
+    """One id as text: blanks around it and invisible signs removed, Unicode NFC, whole numbers without ".0".
+
+    Empty if it is missing.
 
     >>> as_text(110000), as_text(110000.0), as_text(" 01001")
     ('110000', '110000', '01001')
@@ -27,7 +29,7 @@ def as_text(value: Any) -> str:
         return ""
     if isinstance(value, Real) and float(value).is_integer():
         return str(int(float(value)))
-    text = unicodedata.normalize("NFC", str(value)).strip()
+    text = clean_text(str(value))
     return "" if text in ("<NA>", "NaT") and not isinstance(value, str) else text
 
 
@@ -52,6 +54,14 @@ def as_region_ids(values: Iterable[Any], where: str) -> tuple[str, ...]:
             fix="keep one row per region (dissolve several shapes of one region into one)",
         )
     return ids
+
+
+def names_of(source: Any) -> dict[str, str]:
+    """Region id → display name of a panel whose regions have names; empty for every other source."""
+    regions, names = getattr(source, "regions", ()), getattr(source, "names", ())
+    if not isinstance(names, tuple) or len(names) != len(regions):
+        return {}
+    return {region: name for region, name in zip(regions, names, strict=True) if region != name}
 
 
 def positions_of(wanted: Iterable[str], regions: Sequence[str], where: str) -> list[int]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover.errors import AlignmentError, IslandError, WeightsError, show_labels
+from spillover.panel.wording import count_of
 from spillover.typing import FloatArray, IslandPolicy, Standardisation
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class SpatialWeights:
     standardisation : "none", "row", "spectral", "scalar" or "min-max".
     island_policy : what was chosen for regions without neighbours.
     notes : what was done when W was made (islands linked, distances truncated), one sentence each.
+    names : id → display name, where one is known; messages and notes show it beside the id.
+    added : (region, region, how) of links that are there because someone chose them: "by hand", "nearest".
     """
 
     matrix: sp.csr_matrix
@@ -41,6 +44,8 @@ class SpatialWeights:
     standardisation: Standardisation = "none"
     island_policy: IslandPolicy = "error"
     notes: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    added: tuple[tuple[str, str, str], ...] = ()
 
     def __post_init__(self) -> None:
         matrix = sp.csr_matrix(self.matrix, dtype=float, copy=True)
@@ -83,16 +88,28 @@ class SpatialWeights:
         matrix.data.setflags(write=False)
         object.__setattr__(self, "matrix", matrix)
         if self.islands and self.island_policy == "error":
-            raise IslandError(
-                f"{len(self.islands)} regions have no neighbour (islands)",
-                got=show_labels(self.islands),
-                causes=(
-                    "real islands",
-                    "a distance band that is too short",
-                    "borders that do not quite touch",
-                ),
-                fix='choose islands="nearest" (link to the nearest region), "drop" or "keep" (their spatial lag is 0)',
-            )
+            raise self._island_error()
+
+    def _island_error(self) -> IslandError:
+        causes: tuple[str, ...] = (
+            "real islands",
+            "a distance band that is too short",
+            "borders that do not quite touch",
+        )
+        fix = 'choose islands="nearest" (link to the nearest region), "drop" or "keep" (their spatial lag is 0)'
+        if self.runs_one_way:
+            one_way = "the links are listed one way only: not one of them is returned in the other direction"
+            causes = (one_way, *causes)
+            fix = f"read the list with both_ways=True if each pair stands in it once; or {fix}"
+        many = len(self.islands) > 1
+        return IslandError(
+            f"{len(self.islands)} regions have no neighbour (islands)"
+            if many
+            else "1 region has no neighbour (an island)",
+            got=show_labels(map(self.told, self.islands)),
+            causes=causes,
+            fix=fix,
+        )
 
     # -- what W is ------------------------------------------------------------------------------
 
@@ -105,6 +122,25 @@ class SpatialWeights:
     def islands(self) -> tuple[str, ...]:
         """Ids of regions whose row is empty."""
         return tuple(self.regions[i] for i in np.flatnonzero(np.diff(self.matrix.indptr) == 0))
+
+    def told(self, region: str) -> str:
+        """A region as messages show it: its id, and its name where one is known.
+
+        >>> empty = sp.csr_matrix((2, 2))
+        >>> SpatialWeights(empty, ("a", "b"), "none", island_policy="keep", names={"a": "Hainan"}).told("a")
+        'a (Hainan)'
+        """
+        name = self.names.get(region, region)
+        return region if name == region else f"{region} ({name})"
+
+    def tell(self, regions: Iterable[str], limit: int = 5) -> str:
+        """Regions by id and name, up to `limit` of them."""
+        return show_labels(map(self.told, regions), limit)
+
+    @property
+    def runs_one_way(self) -> bool:
+        """Whether there are links and not one of them is returned in the other direction."""
+        return self.matrix.nnz > 0 and self.matrix.multiply(self.matrix.T).nnz == 0
 
     @cached_property
     def row_sums(self) -> FloatArray:
@@ -157,9 +193,12 @@ class SpatialWeights:
         order = np.array([position[region] for region in wanted])
         return replace(self, matrix=self.matrix[order][:, order], regions=wanted)
 
-    def subset(self, regions: Sequence[str], islands: IslandPolicy | None = None) -> SpatialWeights:
-        """W among a part of its regions; links to others are lost, and a standardised W is standardised anew."""
-        from spillover.weights.islands import apply_island_policy
+    def subset(self, regions: Sequence[str], islands: IslandPolicy | None = None, source: Any = None) -> SpatialWeights:
+        """W among a part of its regions; links to others are lost, and a standardised W is standardised anew.
+
+        islands : policy for regions that lose all their neighbours; that of W by default.
+        source : panel or map with the places of the regions, for islands="nearest".
+        """
         from spillover.weights.standardise import standardise
 
         unknown = sorted(set(regions) - set(self.regions))
@@ -171,6 +210,7 @@ class SpatialWeights:
             )
         position = {region: i for i, region in enumerate(self.regions)}
         order = np.array([position[region] for region in regions])
+        kept = set(regions)
         lost = int(self.matrix[order].nnz - self.matrix[order][:, order].nnz)
         policy = self.island_policy if islands is None else islands
         part = SpatialWeights(
@@ -180,10 +220,12 @@ class SpatialWeights:
             island_policy="keep",
             notes=(
                 *self.notes,
-                f"restricted to {len(order)} of {self.n} regions; {lost} links to the others are lost",
+                f"restricted to {len(order)} of {self.n} regions; {count_of(lost, 'link')} to the others lost",
             ),
+            names=self.names,
+            added=tuple(link for link in self.added if link[0] in kept and link[1] in kept),
         )
-        part = apply_island_policy(part, policy)
+        part = _with_policy(part, policy, source)
         return part if self.standardisation == "none" else standardise(part, self.standardisation)
 
     def standardise(self, method: Standardisation) -> SpatialWeights:
@@ -219,6 +261,7 @@ class SpatialWeights:
             "symmetric": bool(abs(self.matrix - self.matrix.T).max() < 1e-12),
             "strongest": [f"{sender} → {receiver}: {weight:.4g}" for sender, receiver, weight in self.strongest()],
             "notes": list(self.notes),
+            "added": [list(link) for link in self.added],
         }
 
     def __repr__(self) -> str:
@@ -235,3 +278,17 @@ class SpatialWeights:
         links = sp.coo_matrix(self.matrix)
         ids = np.array(self.regions, dtype=object)
         return pd.DataFrame({"focal": ids[links.row], "neighbor": ids[links.col], "weight": links.data})
+
+
+def _with_policy(weights: SpatialWeights, policy: IslandPolicy, source: Any) -> SpatialWeights:
+    """The island policy on a part of a W, with the places of its regions where they are needed and known."""
+    from spillover.weights.islands import apply_island_policy
+
+    if policy != "nearest" or source is None or not weights.islands:
+        return apply_island_policy(weights, policy)
+    from spillover.weights.labels import positions_of
+    from spillover.weights.locate import locate
+
+    points = locate(source)
+    order = np.array(positions_of(weights.regions, points.regions, "places of the regions of W"))
+    return apply_island_policy(weights, policy, points.coordinates[order], points.lonlat)
