@@ -10,7 +10,15 @@ import pytest
 import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised
 from spillover.effects.impacts import average_effects
-from spillover.errors import DesignError, OptionError, UnknownColumnError, WeakIdentificationWarning, WeightsError
+from spillover.effects.regional import regional_effects
+from spillover.errors import (
+    AssumptionWarning,
+    DesignError,
+    OptionError,
+    UnknownColumnError,
+    WeakIdentificationWarning,
+    WeightsError,
+)
 from spillover.models.grouped import fit_grouped
 from spillover.models.static_fit import StaticFit
 from spillover.panel.panel import Panel
@@ -322,3 +330,47 @@ def test_europe_with_country_year_effects(data: Path) -> None:
     groups = fit.statistics["n_groups"]
     assert fit.statistics["n_effective"] == (cut.n - groups) * 4  # 5 years less one
     assert -1.0 < fit.rho < 1.0
+
+
+def test_slx_across_borders_is_allowed_with_a_warning_and_equals_dummies() -> None:
+    weights = named_weights(row_standardised(lattice(6, 6)))
+    group = {r: "north" if i < 18 else "south" for i, r in enumerate(weights.regions)}
+    panel = simulate_grouped(weights, group, 4, 1)
+    with pytest.warns(AssumptionWarning, match="W crosses groups"):
+        fit = fit_grouped(FORMULA, panel, weights, groups=group, model="slx", covariance="cluster")
+    x = [panel["x0"], panel["x1"], weights.lag(panel["x0"]), weights.lag(panel["x1"])]
+    codes = np.array([group[r] == "south" for r in weights.regions]).astype(int)
+    cells = np.eye(8)[(codes[:, None] * 4 + np.arange(4)).ravel()]
+    design = np.column_stack([*(v.ravel() for v in x), np.kron(np.eye(36), np.ones((4, 1))), cells])
+    beta = np.linalg.lstsq(design, panel["y"].ravel(), rcond=None)[0]
+    assert fit.estimates.values == pytest.approx(beta[:4], rel=1e-9)
+
+
+def test_effects_by_region_read_a_grouped_fit() -> None:
+    weights, group = block_weights(SIZES)
+    fit = fit_grouped(FORMULA, simulate_grouped(weights, group, T, 3), weights, groups=group)
+    found = regional_effects(fit, "x0")  # type: ignore[arg-type]
+    w = weights.matrix.toarray()
+    m = np.linalg.solve(np.eye(len(w)) - fit.rho * w, fit.estimates["x0"] * np.eye(len(w)) + fit.estimates["W*x0"] * w)
+    assert found.own == pytest.approx(np.diag(m), rel=1e-9)
+    assert found.emitted == pytest.approx(m.sum(axis=0) - np.diag(m), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("covariance", ["information", "cluster", "cluster-group"])
+def test_intervals_cover_and_group_shocks_do_not_bias(covariance: str) -> None:
+    """16 countries of 5–9 regions, country × year shocks three times the noise: bias within 3.5 Monte Carlo errors plus
+    .01, coverage 90.5–98 % over 300 panels (3.6 standard errors; 16 clusters with t(15))."""
+    weights, group = block_weights((5, 6, 7, 8, 9, 6, 7, 8) * 2, k=3)
+    truth, found, covered = np.array([1.0, -0.5, 0.5, 0.3, 0.4]), [], []
+    for seed in range(300):
+        panel = simulate_grouped(weights, group, 6, 100 + seed)
+        fit = fit_grouped(FORMULA, panel, weights, groups=group, covariance=covariance)
+        low, high = fit.estimates.confint().T
+        found.append(fit.estimates.values)
+        covered.append((low <= truth) & (truth <= high))
+    bias = np.mean(found, axis=0) - truth
+    error = np.std(found, axis=0) / np.sqrt(300)
+    assert (np.abs(bias) < 3.5 * error + 0.01).all(), (bias, error)
+    rate = np.mean(covered, axis=0)
+    assert ((rate > 0.905) & (rate < 0.98)).all(), rate
