@@ -275,6 +275,9 @@ def test_groups_that_cannot_identify_rho_are_refused() -> None:
     assert "G0 (4 regions)" in str(caught.value)
     # Complete groups of different sizes identify ρ, weakly (Lee 2007).
     sizes, group = block_weights((4, 6, 9, 12), k=30)
+    mixed, mixed_group = block_weights((4, 12, 9), k=3)  # three neighbours are the whole of a group of four
+    noted = fit_grouped(FORMULA, simulate_grouped(mixed, mixed_group, 12, 2), mixed, groups=mixed_group).notes
+    assert noted[0] == "Groups whose regions all neighbour each other inform ρ only by their size: G0 (4 regions)."
     with pytest.warns(WeakIdentificationWarning, match="differences between the sizes"):
         fit_grouped(FORMULA, simulate_grouped(sizes, group, 12, 2, rho=0.2, noise=0.3), sizes, groups=group)
 

@@ -95,8 +95,9 @@ def fit_grouped(
     labels = _labels(panel, groups)
     transformation = _transformation(panel, labels if by == "period" else None, segments, region_effects)
     w = None if weights is None or model == "ols" else weights.align(panel.regions)
+    cautions: tuple[str, ...] = ()
     if by == "period":
-        _check_groups(panel, labels, transformation, w, model)
+        cautions = _check_groups(panel, labels, transformation, w, model)
     elif model in ("sar", "sdm"):
         _check_memory(transformation)
     columns = build_columns(formula, panel, w, model=model, transformation=transformation, lagged=lagged)
@@ -115,7 +116,7 @@ def fit_grouped(
         solution=solution,
         weights=w,
         point=point,
-        notes=_notes(panel, transformation, names if by == "period" else (), segments, w),
+        notes=(*cautions, *_notes(panel, transformation, names if by == "period" else (), w)),
     )
 
 
@@ -176,8 +177,8 @@ def _check_groups(
     transformation: GroupedTransformation,
     w: SpatialWeights | None,
     model: str,
-) -> None:
-    """Refuse single groups, links across groups, rows that do not sum to one, and a W that cannot identify ρ."""
+) -> tuple[str, ...]:
+    """Refuse single groups, links across groups, rows that do not sum to one, and a W that cannot identify ρ; cautions."""
     names, members = positions_by_label(labels)
     if w is not None:
         _check_crossing(w, labels, model)
@@ -191,7 +192,7 @@ def _check_groups(
             fix="W = within_groups(weights, groups) drops and names them; then panel.select(regions=W.regions)",
         )
     if w is None or model not in ("sar", "sdm"):
-        return
+        return ()
     if not w.rows_sum_to_one:
         raise WeightsError(
             "exact group × period effects need a W whose rows sum to one within groups",
@@ -200,7 +201,7 @@ def _check_groups(
             fix='use within_groups(weights, groups), which standardises by row, or model="slx"',
         )
     _check_memory(transformation)
-    _check_identification(w, names, members, transformation)
+    return _check_identification(w, names, members, transformation)
 
 
 def _check_crossing(w: SpatialWeights, labels: tuple[str, ...], model: str) -> None:
@@ -239,7 +240,7 @@ def _check_memory(transformation: GroupedTransformation) -> None:
 
 def _check_identification(
     w: SpatialWeights, names: tuple, members: tuple, transformation: GroupedTransformation
-) -> None:
+) -> tuple[str, ...]:
     found = measure_independence(w.matrix, transformation)
     flat = [f"{names[g]} ({members[g].size} regions)" for g in found.uninformative]
     if found.pair < INDEPENDENT:
@@ -265,6 +266,9 @@ def _check_identification(
             WeakIdentificationWarning,
             stacklevel=4,
         )
+    if not flat:
+        return ()
+    return (f"Groups whose regions all neighbour each other inform ρ only by their size: {show_labels(flat, 60)}.",)
 
 
 def _check_size(columns: Columns, transformation: GroupedTransformation) -> None:
@@ -366,7 +370,6 @@ def _notes(
     panel: Panel,
     transformation: GroupedTransformation,
     names: tuple,
-    segments: Segments,
     w: SpatialWeights | None,
 ) -> tuple[str, ...]:
     notes = []
