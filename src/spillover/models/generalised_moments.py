@@ -7,6 +7,7 @@ Kelejian & Prucha (2010, J. Econometrics 157:53); Arraiz, Drukker, Kelejian & Pr
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +17,10 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import spsolve
 
-from spillover.errors import EstimationError, OptionError, check_option, show_labels
+from spillover.errors import EstimationError, OptionError, WeakIdentificationWarning, check_option, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
+from spillover.models.first_stage import FirstStage, first_stage_strength
 from spillover.models.instrument_design import InstrumentDesign, build_instrument_design
 from spillover.models.instrument_spec import InstrumentModel, InstrumentSpec
 from spillover.models.instrument_views import (
@@ -30,12 +32,15 @@ from spillover.models.instrument_views import (
     roles_of,
 )
 from spillover.models.moments import solve_moments
+from spillover.numerics.threads import one_blas_thread
 from spillover.panel.panel import Panel
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
     import pandas as pd
+
+FIRST_STEP_SHARE = 0.95  # of the bound of λ, where a first step stops
 
 ErrorModel: TypeAlias = Literal["sem", "sdem", "sac", "gns"]
 STRUCTURAL: dict[str, InstrumentModel] = {"sem": "ols", "sdem": "slx", "sac": "sar", "gns": "sdm"}
@@ -83,6 +88,7 @@ class ErrorMomentsFit:
     model : "sem", "sdem", "sac" or "gns".
     estimates : slopes, `rho` where the model has it, `lambda` last, with their joint covariance.
     spec : of the structural part (instruments, lagged regressors).
+    first_stage : strength of the instruments of W y and a; None without endogenous regressors.
     """
 
     model: ErrorModel
@@ -91,6 +97,7 @@ class ErrorMomentsFit:
     statistics: dict[str, Any]
     weights: SpatialWeights
     point: InstrumentPoint
+    first_stage: FirstStage | None
     notes: tuple[str, ...]
 
     @property
@@ -191,7 +198,8 @@ def fit_error_moments(
     aligned = weights.align(panel.regions)
     design = build_instrument_design(spec, panel, aligned)
     step = _Steps(design, aligned, ErrorMoments.of(aligned.matrix), cheap_bounds(aligned))
-    values, lam, cov = step.run()
+    with one_blas_thread():
+        values, lam, cov = step.run()
     residuals = design.system.residuals(values)
     innovation = residuals - lam * (aligned.matrix @ residuals)
     n = residuals.size
@@ -206,10 +214,10 @@ def fit_error_moments(
         "covariance": "heteroskedasticity-robust",
         "estimator": "gs2sls-het",
     }
-    notes = []
-    if design.dropped:
-        notes.append(f"Instruments that repeat others were left out: {show_labels(design.dropped, 20)}.")
-    notes += [f"W: {note}" for note in aligned.notes]
+    strength = first_stage_strength(design.system, design.endogenous, "hc1") if design.endogenous else None
+    if strength is not None and strength.weak:
+        warnings.warn(strength.sentence(), WeakIdentificationWarning, stacklevel=2)
+    rho = float(values[-1]) if spec.has_spatial_lag else None
     return ErrorMomentsFit(
         model=model,
         spec=spec,
@@ -222,9 +230,29 @@ def fit_error_moments(
         ),
         statistics=statistics,
         weights=aligned,
-        point=InstrumentPoint(design, residuals[:, None], aligned, float(values[-1]) if spec.has_spatial_lag else None),
-        notes=tuple(notes),
+        point=InstrumentPoint(design, residuals[:, None], aligned, rho),
+        first_stage=strength,
+        notes=_notes(design, aligned, strength, rho, step.bounds),
     )
+
+
+def _notes(
+    design: InstrumentDesign,
+    weights: SpatialWeights,
+    strength: FirstStage | None,
+    rho: float | None,
+    bounds: tuple[float, float],
+) -> tuple[str, ...]:
+    notes = []
+    if design.dropped:
+        notes.append(f"Instruments that repeat others were left out: {show_labels(design.dropped, 20)}.")
+    if strength is not None and strength.weak:
+        notes.append(strength.sentence())
+    if rho is not None:
+        notes.append("ρ and λ with one W are told apart by the instruments of W y alone: see their covariance.")
+        if not bounds[0] < rho < bounds[1]:
+            notes.append(f"ρ̂ = {rho:.4f} is outside ({bounds[0]:.4f}, {bounds[1]:.4f}): do not use it.")
+    return (*notes, *(f"W: {note}" for note in weights.notes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,8 +268,8 @@ class _Steps:
         """(δ, λ, joint covariance with λ last)."""
         system = self.design.system
         u = system.residuals(self._slopes(0.0)[0])
-        lam = self._minimise(u, np.eye(2))
-        lam = self._minimise(u, self._psi(u, lam, filtered=False)[0])
+        lam = self._minimise(u, np.eye(2), final=False)
+        lam = self._minimise(u, self._psi(u, lam, filtered=False)[0], final=False)
         values, instruments, bread = self._slopes(lam)
         u = system.residuals(values)
         final = self._minimise(u, self._psi(u, lam, filtered=True)[0])
@@ -284,8 +312,11 @@ class _Steps:
         pull, _, _ = self._pull(e, lam, filtered)
         return self.moments.variance(e, pull), pull
 
-    def _minimise(self, u: FloatArray, psi: FloatArray) -> float:
-        """The minimum inside the bounds of m(λ)'Ψ⁻¹m(λ), a quartic: among the real roots of its derivative."""
+    def _minimise(self, u: FloatArray, psi: FloatArray, *, final: bool = True) -> float:
+        """The minimum inside the bounds of m(λ)'Ψ⁻¹m(λ), a quartic: among the real roots of its derivative.
+
+        A first step may stop near its bound; the final one may not.
+        """
         rows = self.moments.polynomial(u)
         weight = np.linalg.inv(psi)
         quartic = np.zeros(5)
@@ -299,6 +330,8 @@ class _Steps:
         inside = real[(real > low) & (real < high)]
         best = min(inside, key=objective, default=None)
         if best is None or objective(best) > min(objective(low), objective(high)):
+            if not final:
+                return FIRST_STEP_SHARE * min(low, high, key=objective)
             raise EstimationError(
                 "the moments have no minimum inside the interval of λ: do not use them",
                 got=f"a minimum at the end of ({low:.4f}, {high:.4f})",

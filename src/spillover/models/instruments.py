@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from spillover.errors import EstimationError, OptionError, WeakIdentificationWarning, show_labels
+from spillover.errors import EstimationError, OptionError, WeakIdentificationWarning, check_option, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.models.first_stage import FirstStage, first_stage_strength
@@ -34,11 +34,13 @@ from spillover.models.moments import solve_moments
 from spillover.models.two_step import two_step
 from spillover.models.weak_identification import (
     ConfidenceSet,
+    Nuisance,
     anderson_rubin_set,
     exogeneity_test,
     one_step_covariance,
     overidentification,
 )
+from spillover.numerics.threads import one_blas_thread
 from spillover.panel.panel import Panel
 from spillover.typing import Effects, FloatArray
 from spillover.weights.weights import SpatialWeights
@@ -150,7 +152,11 @@ class InstrumentalFit:
         )
 
     def confidence_set(
-        self, term: str = "rho", level: float = 0.95, searched: tuple[float, float] | None = None
+        self,
+        term: str = "rho",
+        level: float = 0.95,
+        searched: tuple[float, float] | None = None,
+        nuisance: Nuisance = "projection",
     ) -> ConfidenceSet:
         """Anderson–Rubin set of the coefficient of one endogenous regressor: valid however weak the instruments.
 
@@ -158,7 +164,10 @@ class InstrumentalFit:
         ----------
         term : "rho", or a regressor behind | ("log(lq)", "W*log(lq)").
         searched : interval of values; for ρ the interval on which I − ρW is invertible, else 20 errors around.
+        nuisance : "projection" is valid however weak all instruments are; "strong" is shorter, and valid when the
+            other endogenous regressors are strongly identified.
         """
+        check_option("nuisance", nuisance, get_args(Nuisance))
         design = self.design
         if term not in design.endogenous:
             raise OptionError(
@@ -174,7 +183,7 @@ class InstrumentalFit:
             if term == "rho" and self.weights is not None:
                 searched = self.weights.engine.log_determinant.interval
         kind = self.spec.resolved_covariance
-        return anderson_rubin_set(design.system, term, design.endogenous.index(term), kind, searched, level)
+        return anderson_rubin_set(design.system, term, design.endogenous.index(term), kind, searched, level, nuisance)
 
     def with_covariance(self, covariance: MomentCovariance) -> InstrumentalFit:
         """The same model with another covariance; the weight of "gmm", and with it the estimate, changes too."""
@@ -264,7 +273,8 @@ def fit_two_stage(
     )
     _require_endogenous(spec)
     aligned = weights.align(panel.regions) if weights is not None and spec.uses_weights else None
-    fit = _fit_design(spec, build_instrument_design(spec, panel, aligned), aligned)
+    with one_blas_thread():
+        fit = _fit_design(spec, build_instrument_design(spec, panel, aligned), aligned)
     if fit.first_stage.weak:
         warnings.warn(fit.first_stage.sentence(), WeakIdentificationWarning, stacklevel=2)
     return fit

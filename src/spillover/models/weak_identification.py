@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import scipy.linalg
@@ -21,6 +22,8 @@ from spillover.models.moments import (
     solve_moments,
 )
 from spillover.typing import FloatArray
+
+Nuisance: TypeAlias = Literal["projection", "strong"]
 
 GRID = 201
 REFINED = 1e-8  # of the width of the grid: accuracy of the ends of a confidence set
@@ -124,6 +127,7 @@ def anderson_rubin_set(
     kind: str,
     searched: tuple[float, float],
     level: float = 0.95,
+    nuisance: Nuisance = "projection",
 ) -> ConfidenceSet:
     """Confidence set of one endogenous coefficient by inverting the Anderson–Rubin test.
 
@@ -132,15 +136,18 @@ def anderson_rubin_set(
     position : of the parameter among `system.endogenous`.
     searched : interval that is searched on a grid of 201 points, ends refined to 1e-8 of its width.
 
-    The statistic is minimised over the other endogenous coefficients and compared with F(q, ·) all the same
-    (projection): never too short, but longer than needed when those are strongly identified.
+    The statistic is minimised over the other endogenous coefficients. nuisance="projection" compares it with F(q, ·)
+    all the same: never too short. "strong" counts q less those coefficients: shorter, valid when they are strongly
+    identified (see the conditional F).
     Source: Anderson & Rubin (1949); projection, Dufour & Taamouti (2005). Cost: one pass over the data, then O(q³)
     per value.
     """
-    statistic = anderson_rubin_statistic(system, kind)
+    statistic = AndersonRubin(system, kind)
     q = system.excluded.shape[1]
+    others = len(system.endogenous) - 1
+    df1 = q - others if nuisance == "strong" else q
     df2 = degrees_of_freedom(system, kind, system.basis.shape[1])
-    bound = float(stats.f.isf(1.0 - level, q, df2))
+    bound = float(stats.f.isf(1.0 - level, df1, df2)) * df1 / q
     profile = _Profile(statistic, len(system.endogenous), position)
     low, high = searched
     grid = np.linspace(low, high, GRID)
@@ -165,8 +172,9 @@ def anderson_rubin_set(
         intervals=tuple(intervals),
         searched=searched,
         unbounded=bool(profile.from_afar() <= bound),
-        df=(q, df2),
-        method=f"Anderson–Rubin, {kind}, F({q}, {df2:g})" + (", projection" if len(system.endogenous) > 1 else ""),
+        df=(df1, df2),
+        method=f"Anderson–Rubin, {kind}, F({df1}, {df2:g})"
+        + ("" if not others else ", projection" if nuisance == "projection" else ", others strongly identified"),
     )
 
 
@@ -182,57 +190,75 @@ def _between_grid_points(
     return [(crossing(a, float(found.x)), crossing(float(found.x), b))]
 
 
-def anderson_rubin_statistic(system: MomentSystem, kind: str) -> Callable[[FloatArray], float]:
-    """c = (1, −b) → F statistic of "y − y₂b does not depend on the instruments".
+class AndersonRubin:
+    """c = (1, −b) → F statistic of "y − y₂b does not depend on the instruments", with its gradient.
 
     The tensor of all cross-products of scores is built once, so a value costs O(q² k² + q³) whatever the data.
     """
-    z, columns = system.excluded, system.partialled()
-    q, width = z.shape[1], columns.shape[1]
-    slopes = z.T @ columns
-    rest = columns - z @ slopes
-    factor = sample_factor(system, kind, system.basis.shape[1])
-    if kind == "homoskedastic":
-        gram = rest.T @ rest / system.free * factor
-        return lambda c: float(np.sum((slopes @ c) ** 2) / (c @ gram @ c) / q)
-    scores = np.stack([cluster_sums(z * rest[:, [a]], system, kind) for a in range(width)], axis=2)
-    flat = scores.reshape(scores.shape[0], -1)
-    tensor = (flat.T @ flat * factor).reshape(q, width, q, width)
 
-    def statistic(c: FloatArray) -> float:
-        cov = np.einsum("iajb,a,b->ij", tensor, c, c)
-        gap = slopes @ c
+    def __init__(self, system: MomentSystem, kind: str) -> None:
+        z, columns = system.excluded, system.partialled()
+        q, width = z.shape[1], columns.shape[1]
+        self.q = q
+        self.slopes = z.T @ columns
+        rest = columns - z @ self.slopes
+        factor = sample_factor(system, kind, system.basis.shape[1])
+        if kind == "homoskedastic":
+            gram = rest.T @ rest / system.free
+            tensor = np.einsum("ij,ab->iajb", np.eye(q), gram)
+        else:
+            scores = np.stack([cluster_sums(z * rest[:, [a]], system, kind) for a in range(width)], axis=2)
+            flat = scores.reshape(scores.shape[0], -1)
+            tensor = (flat.T @ flat).reshape(q, width, q, width)
+        self.tensor = tensor * factor
+
+    def __call__(self, c: FloatArray) -> float:
+        """The statistic."""
+        return self.with_gradient(c)[0]
+
+    def with_gradient(self, c: FloatArray) -> tuple[float, FloatArray]:
+        """(statistic, ∂/∂c): with S(c)a = g(c), g'S⁻¹g has the slope 2G'a − 2 [a'T a] c."""
+        half = self.tensor @ c
+        gap = self.slopes @ c
         try:
-            half = scipy.linalg.cho_solve(scipy.linalg.cho_factor(cov), gap)
+            pull = scipy.linalg.cho_solve(scipy.linalg.cho_factor(np.einsum("iaj,a->ij", half, c)), gap)
         except np.linalg.LinAlgError:
-            return 0.0  # a singular covariance cannot reject
-        return float(gap @ half) / q
-
-    return statistic
+            return 0.0, np.zeros_like(c)  # a singular covariance cannot reject
+        bend = pull @ np.einsum("iaj,j->ia", half, pull)
+        return float(gap @ pull) / self.q, 2.0 * (self.slopes.T @ pull - bend) / self.q
 
 
 class _Profile:
-    """The statistic as a function of one coefficient, minimised over the others from warm starts."""
+    """The statistic as a function of one coefficient, minimised over the others.
 
-    def __init__(self, statistic: Callable[[FloatArray], float], endogenous: int, position: int) -> None:
+    Two starts: the minimum at the value before, and the least squares fit of the moments.
+    """
+
+    def __init__(self, statistic: AndersonRubin, endogenous: int, position: int) -> None:
         self.statistic = statistic
-        self.position = position
-        self.others = endogenous - 1
-        self.start = np.zeros(self.others)
-
-    def combine(self, value: float, others: FloatArray, outcome: float = 1.0) -> FloatArray:
-        coefficients = np.insert(others, self.position, value)
-        return np.concatenate([[outcome], -coefficients])
+        self.fixed = position + 1
+        self.free = [a for a in range(1, endogenous + 1) if a != self.fixed]
+        self.last: FloatArray | None = None
 
     def __call__(self, value: float, outcome: float = 1.0) -> float:
-        if not self.others:
-            return self.statistic(self.combine(value, np.zeros(0), outcome))
-        found = [
-            optimize.minimize(lambda b: self.statistic(self.combine(value, b, outcome)), start, method="BFGS")
-            for start in (self.start, np.zeros(self.others))
-        ]
+        c = np.zeros(1 + len(self.free) + 1)
+        c[0], c[self.fixed] = outcome, -value
+        if not self.free:
+            return self.statistic(c)
+
+        def evaluate(others: FloatArray) -> tuple[float, FloatArray]:
+            c[self.free] = others
+            level, slope = self.statistic.with_gradient(c)
+            return level, slope[self.free]
+
+        slopes = self.statistic.slopes
+        c[self.free] = 0.0
+        starts = [np.linalg.lstsq(slopes[:, self.free], -slopes @ c, rcond=None)[0]]
+        if self.last is not None:
+            starts.append(self.last)
+        found = [optimize.minimize(evaluate, start, jac=True, method="BFGS") for start in starts]
         best = min(found, key=lambda each: float(each.fun))
-        self.start = np.asarray(best.x)
+        self.last = np.asarray(best.x)
         return float(best.fun)
 
     def from_afar(self) -> float:
