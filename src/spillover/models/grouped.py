@@ -178,7 +178,7 @@ def _check_groups(
     w: SpatialWeights | None,
     model: str,
 ) -> tuple[str, ...]:
-    """Refuse single groups, links across groups, rows that do not sum to one, and a W that cannot identify ρ; cautions."""
+    """Refuse single groups, links across groups, row sums other than one, a W that cannot identify ρ; cautions."""
     names, members = positions_by_label(labels)
     if w is not None:
         _check_crossing(w, labels, model)
