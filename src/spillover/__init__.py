@@ -19,7 +19,15 @@ _PUBLIC = {
     # STEP 4-5  models and effects
     "ModelSpec": "spillover.models.spec",
     "fit": "spillover.models.fit",
+    "fit_grouped": "spillover.models.grouped",
+    "fit_random": "spillover.models.random_effects",
+    "fit_counts": "spillover.models.counts",
+    "fit_missing": "spillover.models.missing",
+    "fit_two_stage": "spillover.models.instruments",
+    "predict": "spillover.models.prediction",
+    "change": "spillover.models.change",
     "SpatialFit": "spillover.models.result",
+    "compare": "spillover.tables.compare",
     # what everything returns
     "Estimates": "spillover.inference.estimates",
     "HypothesisTest": "spillover.inference.hypotheses",
@@ -37,6 +45,7 @@ _STEPS = (
     "diagnostics",
     "models",
     "effects",
+    "tables",
     "simulation",
     "study",
     "report",
@@ -49,7 +58,14 @@ if TYPE_CHECKING:
     from spillover.errors import SpilloverError, SpilloverWarning
     from spillover.inference.estimates import Estimates
     from spillover.inference.hypotheses import HypothesisTest
+    from spillover.models.change import change
+    from spillover.models.counts import fit_counts
     from spillover.models.fit import fit
+    from spillover.models.grouped import fit_grouped
+    from spillover.models.instruments import fit_two_stage
+    from spillover.models.missing import fit_missing
+    from spillover.models.prediction import predict
+    from spillover.models.random_effects import fit_random
     from spillover.models.result import SpatialFit
     from spillover.models.spec import ModelSpec
     from spillover.panel.industry import read_industry
@@ -57,6 +73,7 @@ if TYPE_CHECKING:
     from spillover.panel.read import read_panel
     from spillover.report.write import write_report
     from spillover.study.run import run_study
+    from spillover.tables.compare import compare
     from spillover.weights.weights import SpatialWeights
 
 

@@ -198,14 +198,26 @@ def fit(
     ] = None,
     standardise: Annotated[str, typer.Option("--standardise", help="row, none, spectral, scalar or min-max.")] = "row",
     islands: Annotated[str, typer.Option("--islands", help="error, keep, nearest or drop.")] = "error",
-    model: Annotated[str, typer.Option("--model", help="ols, slx, sar or sdm.")] = "sdm",
+    model: Annotated[str, typer.Option("--model", help="ols, slx, sar, sdm, sem, sdem, sac or gns.")] = "sdm",
     effects: Annotated[
         str | None,
-        typer.Option("--effects", help="none, individual, time or two-way (the default of a panel)."),
+        typer.Option("--effects", help="none, individual, time, two-way (the default of a panel) or random."),
     ] = None,
     correction: Annotated[str, typer.Option("--correction", help="lee-yu or none.")] = "lee-yu",
     dynamic: Annotated[str | None, typer.Option("--dynamic", help="tau, eta: not in this version.")] = None,
-    covariance: Annotated[str, typer.Option("--covariance", help="default, information or cluster.")] = "default",
+    covariance: Annotated[
+        str,
+        typer.Option(
+            "--covariance",
+            help="default, information, hessian, sandwich, hc, cluster, two-way-cluster, driscoll-kraay or conley.",
+        ),
+    ] = "default",
+    cutoff_km: Annotated[
+        float | None, typer.Option("--cutoff-km", help="Distance at which Conley's kernel reaches zero.")
+    ] = None,
+    time_lags: Annotated[
+        int | None, typer.Option("--time-lags", help="Lags of Driscoll-Kraay and Conley errors.")
+    ] = None,
     lagged: Annotated[
         list[str] | None, typer.Option("--lagged", help="Terms that also enter as W x; all by default.")
     ] = None,
@@ -247,6 +259,8 @@ def fit(
         covariance=covariance,
         lagged=lagged,
         tests=tests,
+        cutoff_km=cutoff_km,
+        time_lags=time_lags,
     )
     answer = fit_single(request)
     text = _json(answer.as_dict()) if form == "json" else answer.summary()

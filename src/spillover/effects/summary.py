@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from spillover.effects.impacts import average_effects
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spillover.models.instruments import InstrumentalFit
+    from spillover.models.random_effects import RandomEffectsFit
     from spillover.models.result import SpatialFit
 
 NAMES = {
@@ -23,26 +24,39 @@ NAMES = {
 }
 
 
-def summarise(fit: SpatialFit) -> str:
+def summarise(fit: SpatialFit | RandomEffectsFit | InstrumentalFit) -> str:
     """Header, coefficients, effects, statistics, notes and sources."""
     spec, statistics = fit.spec, fit.statistics
+    effects = getattr(spec, "effects", "random")
+    correction = f", correction: {spec.correction}" if hasattr(spec, "correction") else ""
     lines = [
         f"{NAMES[spec.model]} · {spec.formula}",
-        f"effects: {spec.effects}, correction: {spec.correction}; {statistics['n_regions']} regions × "
+        f"effects: {effects}{correction}; {statistics['n_regions']} regions × "
         f"{statistics['n_periods']} periods; errors: {fit.estimates.method}",
     ]
     if fit.weights is not None and spec.uses_weights:
         lines.append(f"W: {fit.weights.kind}, {fit.weights.standardisation}-standardised")
     lines += ["", "Coefficients", _table(fit.coefficients())]
-    lines += ["", "Effects (average over regions)", _table(average_effects(fit).tidy())]
-    lines += [
-        "",
-        f"log-likelihood {statistics['log_likelihood']:.4f}   σ² {statistics['sigma2']:.6g}   "
-        f"AIC {statistics['aic']:.2f}   BIC {statistics['bic']:.2f}   R² {statistics['r_squared']:.4f}",
-    ]
+    lines += ["", "Effects (average over regions)", _table(fit.effects())]
+    lines += ["", "   ".join(_figure(name, statistics) for name in FIGURES if name in statistics)]
     lines += [f"note: {note}" for note in fit.notes]
     lines.append("effects: LeSage & Pace (2009, §2.7); fixed effects: Lee & Yu (2010, J. Econometrics 154:165)")
     return "\n".join(lines)
+
+
+FIGURES = {
+    "log_likelihood": ("log-likelihood", ".4f"),
+    "sigma2": ("σ²", ".6g"),
+    "sigma2_mu": ("σ²(region effects)", ".6g"),
+    "aic": ("AIC", ".2f"),
+    "bic": ("BIC", ".2f"),
+    "r_squared": ("R²", ".4f"),
+}
+
+
+def _figure(name: str, statistics: Mapping[str, Any]) -> str:
+    label, form = FIGURES[name]
+    return f"{label} {statistics[name]:{form}}"
 
 
 def _table(frame: pd.DataFrame) -> str:

@@ -48,7 +48,7 @@ def parse_formula(text: str) -> Formula:
         raise FormulaError(
             "this estimator takes no instruments (the part of a formula behind |)",
             got=text,
-            fix="leave out the part behind |, or use spillover.models.instruments",
+            fix="leave out the part behind |, or use spillover.fit_two_stage",
         )
     sides = split_at(text, "~")
     if len(sides) != 2:

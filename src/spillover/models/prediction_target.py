@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spillover.models.result import SpatialFit
     from spillover.models.static_fit import StaticFit
 
-    Fit = SpatialFit | StaticFit
+    Fit: TypeAlias = SpatialFit | StaticFit
 
 CHUNK = 512  # columns of S^{-1} that are held at a time
 

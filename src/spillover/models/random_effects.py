@@ -238,6 +238,12 @@ class RandomEffectsFit:
             )
         return found
 
+    def summary(self) -> str:
+        """The fit on one screen, as text."""
+        from spillover.effects.summary import summarise
+
+        return summarise(self)
+
     def coefficients(self, level: float = 0.95) -> pd.DataFrame:
         """Tidy table of the coefficients with their intervals."""
         return self.estimates.tidy(level)

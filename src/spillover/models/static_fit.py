@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spillover.errors import EstimationError
+from spillover.errors import EstimationError, check_option
 from spillover.inference.estimates import Estimates
 from spillover.models.columns import Columns
 from spillover.models.covariance import SpatialTerm
@@ -99,6 +99,18 @@ class StaticFit:
     def coefficients(self, level: float = 0.95) -> pd.DataFrame:
         """Tidy table of the coefficients with their intervals."""
         return self.estimates.tidy(level)
+
+    def effects(
+        self, by: str | None = None, *, variables: Sequence[str] | None = None, level: float = 0.95
+    ) -> pd.DataFrame:
+        """Direct, indirect and total effects (by=None), or what each region receives and emits (by="region")."""
+        from spillover.effects.impacts import average_effects
+        from spillover.effects.regional import regional_table
+
+        check_option("by", by or "average", ("average", "region"))
+        if by == "region":
+            return regional_table(self, variables, level)  # type: ignore[arg-type]
+        return average_effects(self, variables).tidy(level)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         n, t = self.design.shape

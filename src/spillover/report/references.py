@@ -29,7 +29,7 @@ def references(result: StudyResult) -> tuple[str, ...]:
         works.append(_LEE_YU)
     if any("lm" in str(row.get("test", "")).lower() for model in result.models for row in model.tests):
         works.append(_LM_PANEL)
-    if any(model.model in ("slx", "sdm") for model in result.models):
+    if any(model.model in ("slx", "sdm", "sdem", "gns") for model in result.models):
         works.append(_SLX)
     if result.diagnostics.moran:
         works += [_MORAN, _CLIFF_ORD]
@@ -40,12 +40,8 @@ def methods_text(result: StudyResult) -> tuple[str, ...]:
     """A methods paragraph that a paper can take over, one sentence each."""
     model = result.model()
     lagged = "" if model.model == "ols" else f" with W: {describe_weights(result, model.weights)}"
-    estimator = {
-        "ols": "least squares",
-        "slx": "least squares",
-        "sar": "quasi-maximum likelihood with the exact log-determinant",
-        "sdm": "quasi-maximum likelihood with the exact log-determinant",
-    }.get(model.model, "the estimator named in the table")
+    likelihood = "quasi-maximum likelihood with the exact log-determinant"
+    estimator = "least squares" if model.model in ("ols", "slx") else likelihood
     sentences = [
         f"The {MODEL_NAMES.get(model.model, model.model)}, {model.formula}, with "
         f"{EFFECT_NAMES.get(model.effects, model.effects)}, was estimated by {estimator}{lagged}.",

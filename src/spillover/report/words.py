@@ -21,6 +21,10 @@ MODEL_NAMES = {
     "slx": "spatial lag of X model (SLX)",
     "sar": "spatial autoregressive model (SAR)",
     "sdm": "spatial Durbin model (SDM)",
+    "sem": "spatial error model (SEM)",
+    "sdem": "spatial Durbin error model (SDEM)",
+    "sac": "spatial lag and error model (SAC)",
+    "gns": "general nesting spatial model (GNS)",
 }
 EFFECT_NAMES = {
     "none": "no fixed effects",
@@ -32,6 +36,12 @@ EFFECT_NAMES = {
 COVARIANCE_NAMES = {
     "cluster": "standard errors clustered by region",
     "information": "standard errors from the information matrix",
+    "hessian": "standard errors from the observed Hessian",
+    "sandwich": "quasi-maximum-likelihood standard errors",
+    "hc": "heteroskedasticity-robust standard errors",
+    "two-way-cluster": "standard errors clustered by region and period",
+    "driscoll-kraay": "Driscoll–Kraay standard errors",
+    "conley": "Conley standard errors",
     "default": "the default standard errors of the model",
 }
 PLACES = {"direct": "At home", "indirect": "Next door", "total": "In all"}
@@ -79,7 +89,7 @@ def effect_row(model: ModelResult, effect: str, variable: str | None = None) -> 
     rows = [row for row in model.impacts if row.get("effect") == effect and row.get("variable") == wanted]
     if rows:
         return next((row for row in rows if row.get("horizon") == "long"), rows[0])
-    if effect == "direct" and model.model in ("ols", "slx"):
+    if effect == "direct" and model.model in ("ols", "slx", "sem", "sdem"):
         return next((row for row in model.coefficients if row.get("term") == wanted), None)
     return None
 

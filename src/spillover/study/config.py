@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from spillover.typing import CovarianceName, ModelName
+
 
 class Section(BaseModel):
     """Base of all sections: immutable, unknown keys are mistakes."""
@@ -111,11 +113,15 @@ class ModelSection(Section):
 
     name: str
     formula: str
-    model: Literal["ols", "slx", "sar", "sdm"] = "sdm"
+    model: ModelName = "sdm"
     effects: Literal["none", "individual", "time", "two-way"] = "two-way"
     weights: str | None = None  # the first W by default
     correction: Literal["lee-yu", "none"] = "lee-yu"
-    covariance: Literal["default", "information", "cluster"] = "default"
+    covariance: CovarianceName = "default"
+    cutoff_km: float | None = None  # of Conley errors
+    time_lags: int | None = None  # of Conley and Driscoll–Kraay errors
+    weights_x: str | None = None  # another W for the regressors
+    weights_error: str | None = None  # another W for the error
     lagged: tuple[str, ...] | None = None  # regressors that also enter as W x; all by default
     treatment: str | None = None  # the first regressor by default
     periods: tuple[int | str, ...] = ()  # this model only: keep only these periods

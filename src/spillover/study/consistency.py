@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from spillover.errors import SpilloverError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula
+from spillover.models.spec import DURBIN_MODELS
 from spillover.study.columns import agglomeration_columns, find_term, formula_variables
 from spillover.study.config import (
     AgglomerationSection,
@@ -24,7 +25,7 @@ _NEEDS = {
     "file": ("file", "the path of the weights"),
     "distance-file": ("file", "the path of a table of distances"),
 }
-_IN_SPACE = ("slx", "sar", "sdm")
+_IN_SPACE = ("slx", "sar", "sdm", "sem", "sdem", "sac", "gns")
 
 
 def inconsistencies(sections: Sections, columns: Sequence[str] | None) -> list[str]:
@@ -131,8 +132,14 @@ def _models(sections: Sections) -> list[str]:
     names = [item.name for item in sections.weights]
     for i, model in enumerate(models):
         where = where_of("models", i, model)
-        if model.weights is not None and model.weights not in names and "weights" not in sections.left_out:
-            problems.append(_unknown(f"{where} weights", model.weights, names, "[[weights]]"))
+        for key in ("weights", "weights_x", "weights_error"):
+            asked = getattr(model, key)
+            if asked is not None and asked not in names and "weights" not in sections.left_out:
+                problems.append(_unknown(f"{where} {key}", asked, names, "[[weights]]"))
+        if model.covariance == "conley" and model.cutoff_km is None:
+            problems.append(
+                f'{where} covariance = "conley" needs cutoff_km, the distance beyond which errors are unrelated'
+            )
         formula, mistake = _formula(model, where)
         problems += mistake
         if formula is not None:
@@ -152,8 +159,8 @@ def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
     for term in model.lagged or ():
         if find_term(term, formula.names) is None:
             problems.append(_unknown(f"{where} lagged", term, formula.names, "the terms of its formula"))
-    if model.lagged and model.model not in ("slx", "sdm"):
-        problems.append(f'{where} lagged is for model = "slx" or "sdm"; "{model.model}" has no lagged regressors')
+    if model.lagged and model.model not in DURBIN_MODELS:
+        problems.append(f'{where} lagged is for models with W x ({", ".join(DURBIN_MODELS)}), not "{model.model}"')
     return problems
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spillover.errors import AlignmentError, MissingCellError, OptionError, SpilloverError, show_labels
 from spillover.models.formula import evaluate_term, parse_formula
+from spillover.models.spec import ERROR_MODELS, LAG_MODELS
 from spillover.panel.panel import Panel
 from spillover.panel.wording import count_of
 from spillover.study.columns import find_term
@@ -26,8 +27,13 @@ MUCH = 1.0 / 3.0  # standard errors that differ by more than this share are show
 LINKS = 40  # links that a map can show without becoming a thicket
 
 
-def fit_model(section: ModelSection, panel: Panel, weights: SpatialWeights | None) -> SpatialFit:
-    """The fit of one [[models]] section on its regions and periods."""
+def fit_model(
+    section: ModelSection,
+    panel: Panel,
+    weights: SpatialWeights | None,
+    others: Mapping[str, SpatialWeights] | None = None,
+) -> SpatialFit:
+    """The fit of one [[models]] section on its regions and periods; `others` holds every W of the study by name."""
     from spillover.models.fit import fit
 
     panel, weights = restrict(section, panel, weights)
@@ -44,7 +50,19 @@ def fit_model(section: ModelSection, panel: Panel, weights: SpatialWeights | Non
         correction=section.correction,
         covariance=section.covariance,
         lagged=None if section.lagged is None else [_term(text, terms) for text in section.lagged],
+        weights_x=_other(section.weights_x, panel, others),
+        weights_error=_other(section.weights_error, panel, others),
+        cutoff_km=section.cutoff_km,
+        time_lags=section.time_lags,
     )
+
+
+def _other(name: str | None, panel: Panel, others: Mapping[str, SpatialWeights] | None) -> SpatialWeights | None:
+    """Another W of the study, for the regressors or the error, among the regions of this model."""
+    if name is None:
+        return None
+    found = (others or {})[name]
+    return found if set(found.regions) == set(panel.regions) else found.subset(panel.regions)
 
 
 def restrict(
@@ -84,8 +102,9 @@ def _require_rows_of_one(section: ModelSection, weights: SpatialWeights) -> None
 
     The Lee–Yu transformation of period effects needs Wι = ι when W y is in the model.
     """
-    exact = section.correction == "lee-yu" and section.effects in ("time", "two-way")
-    if section.model not in ("sar", "sdm") or not exact or weights.rows_sum_to_one:
+    with_error = section.model in ERROR_MODELS
+    exact = (section.correction == "lee-yu" or with_error) and section.effects in ("time", "two-way")
+    if section.model not in (*LAG_MODELS, *ERROR_MODELS) or not exact or weights.rows_sum_to_one:
         return
     islands = weights.islands if weights.standardisation == "row" else ()
     raise OptionError(

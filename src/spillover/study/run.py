@@ -187,7 +187,7 @@ def _models(
         progress(f"model: {section.name}", start)
         name = section.weights or next(iter(prepared.weights))
         try:
-            fit = fit_model(section, prepared.panel, prepared.weights[name])
+            fit = fit_model(section, prepared.panel, prepared.weights[name], prepared.weights)
         except SpilloverError as error:
             raise named(error, section) from None
         results.append(describe_fit(section, fit, name))

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from spillover.errors import OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
-from spillover.models.formula import Formula, parse_formula
+from spillover.inference.hypotheses import HypothesisTest
+from spillover.models.formula import Formula, parse_formula, split_at
 from spillover.models.spec import ModelSpec
 from spillover.panel.panel import Panel
 from spillover.study.columns import find_term, formula_variables, read_columns
@@ -21,7 +22,10 @@ from spillover.typing import IslandPolicy, Standardisation
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spillover.models.instruments import InstrumentalFit
+    from spillover.models.random_effects import RandomEffectsFit
     from spillover.models.result import SpatialFit
+    from spillover.weights.weights import SpatialWeights
 
 MAPS = (".geojson", ".gpkg", ".shp", ".json")
 KINDS = ("queen", "rook", "knn", "distance-band", "inverse-distance", "exponential")
@@ -53,28 +57,23 @@ class FitRequest:
     covariance: str = "default"
     lagged: Sequence[str] | None = None
     tests: str = "all"
+    cutoff_km: float | None = None
+    time_lags: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class FitAnswer:
     """A fit with what its provenance needs."""
 
-    fit: SpatialFit
+    fit: SpatialFit | RandomEffectsFit | InstrumentalFit
     tests: pd.DataFrame
     hashes: dict[str, str]
+    asked: dict[str, str]  # model, effects, correction, covariance, formula
     dropped: tuple[str, ...] = ()  # what was left out of the table, one sentence each
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values without NaN: coefficients, effects, statistics, tests, provenance."""
-        spec = self.fit.spec
-        statistics = {
-            **dict(self.fit.statistics),
-            "model": spec.model,
-            "effects": spec.effects,
-            "correction": spec.correction,
-            "covariance": spec.resolved_covariance,
-            "formula": spec.formula,
-        }
+        statistics = {**dict(self.fit.statistics), **self.asked}
         if self.fit.weights is not None:
             statistics["weights"] = repr(self.fit.weights)
         return {
@@ -91,9 +90,12 @@ class FitAnswer:
 
     def summary(self) -> str:
         """The fit on one screen, with its tests."""
-        rows = [row for row in plain_rows(self.tests) if row["form"] in ("valid", "")] or plain_rows(self.tests)
+        rows = list(plain_rows(self.tests))
+        rows = [row for row in rows if row.get("form", "") in ("valid", "")] or rows
         lines = [f"{_test_name(row):<34}{row['statistic']:>12.4f}   {row['says']}" for row in rows]
-        return "\n".join([self.fit.summary(), *(["", "Tests", *lines] if lines else [])])
+        from spillover.effects.summary import summarise
+
+        return "\n".join([summarise(self.fit), *(["", "Tests", *lines] if lines else [])])
 
 
 def fit_single(request: FitRequest) -> FitAnswer:
@@ -104,7 +106,7 @@ def fit_single(request: FitRequest) -> FitAnswer:
 
 def _fit(request: FitRequest) -> FitAnswer:
     spec = _specification(request)
-    formula = parse_formula(spec.formula)
+    formula = _read_formula(spec.formula)
     section = _weights_section(request, spec)
     whole = _read_panel(request, formula, section)
     panel = _select(request, whole, formula)
@@ -115,13 +117,78 @@ def _fit(request: FitRequest) -> FitAnswer:
         weights = build_weights(section, panel, set(whole.regions) - set(panel.regions), complete=True)
         if section.islands == "drop" and set(weights.regions) < set(panel.regions):
             panel = panel.select(regions=weights.regions, note="islands of W were dropped")
-    from spillover.models.fit import fit_spec
-
-    found = fit_spec(spec, panel, weights)
     hashes = {request.data.name: hash_file(request.data)}
     if request.weights is not None and weights is not None:
         hashes |= {request.weights.name: hash_file(request.weights), "weights": hash_weights(weights)}
-    return FitAnswer(found, found.tests(request.tests), hashes, _dropped(whole, panel))
+    asked = {"model": request.model, "correction": request.correction, "formula": request.formula}
+    if _has_instruments(request.formula):
+        return _fit_instrumental(request, spec, panel, weights, hashes, asked, _dropped(whole, panel))
+    if request.effects == "random":
+        return _fit_random(request, panel, weights, hashes, asked, _dropped(whole, panel))
+    from spillover.models.fit import fit_spec
+
+    found = fit_spec(spec, panel, weights)
+    asked |= {"effects": spec.effects, "covariance": spec.resolved_covariance}
+    return FitAnswer(found, found.tests(request.tests), hashes, asked, _dropped(whole, panel))
+
+
+def _has_instruments(text: str) -> bool:
+    return len(split_at(text, "|")) > 1
+
+
+def _read_formula(text: str) -> Formula:
+    """The formula with all its terms, those behind | included."""
+    if not _has_instruments(text):
+        return parse_formula(text)
+    from spillover.models.instrument_formula import parse_instrument_formula
+
+    parsed = parse_instrument_formula(text)
+    return Formula(text, parsed.response, parsed.exogenous + parsed.endogenous + parsed.excluded, parsed.intercept)
+
+
+def _fit_instrumental(
+    request: FitRequest,
+    spec: ModelSpec,
+    panel: Panel,
+    weights: SpatialWeights | None,
+    hashes: dict[str, str],
+    asked: dict[str, str],
+    dropped: tuple[str, ...],
+) -> FitAnswer:
+    """Two-stage least squares for a formula with instruments, y ~ x | a ~ z."""
+    from spillover.models.instruments import fit_two_stage
+
+    options: dict[str, Any] = {"model": request.model, "effects": spec.effects, "covariance": request.covariance}
+    found = fit_two_stage(request.formula, panel, weights, lagged=spec.lagged, **options)
+    asked = {**asked, "effects": spec.effects, "covariance": found.estimates.method}
+    return FitAnswer(found, found.tests(), hashes, asked, dropped)
+
+
+def _fit_random(
+    request: FitRequest,
+    panel: Panel,
+    weights: SpatialWeights | None,
+    hashes: dict[str, str],
+    asked: dict[str, str],
+    dropped: tuple[str, ...],
+) -> FitAnswer:
+    """Random region effects, with the Mundlak test of whether they may be random."""
+    import pandas as pd
+
+    from spillover.models.hausman import means_test
+    from spillover.models.random_effects import fit_random
+
+    if request.covariance not in ("default", "information", "hessian"):
+        raise OptionError(
+            "random effects have no such covariance", got=request.covariance, expected="information or hessian"
+        )
+    covariance = "information" if request.covariance == "default" else request.covariance
+    options: dict[str, Any] = {"model": request.model, "covariance": covariance, "lagged": _lagged(request)}
+    found = fit_random(request.formula, panel, weights, **options)
+    test = means_test(fit_random(request.formula, panel, weights, correlated=True, **options))
+    rows = [test.row()] if isinstance(test, HypothesisTest) else []
+    asked = {**asked, "effects": "random", "correction": "none", "covariance": covariance}
+    return FitAnswer(found, pd.DataFrame(rows), hashes, asked, dropped)
 
 
 def _select(request: FitRequest, panel: Panel, formula: Formula) -> Panel:
@@ -146,17 +213,26 @@ def _specification(request: FitRequest) -> ModelSpec:
             fix="leave --dynamic out; a lag of a regressor can be written in the formula: lag(x)",
         )
     check_option("--tests", request.tests, ("valid", "conventional", "all"))
-    lagged = None
-    if request.lagged is not None:
-        known = parse_formula(request.formula).names
-        lagged = tuple(find_term(term, known) or term for text in request.lagged for term in _terms(text))
+    effects = request.effects or ("two-way" if request.period is not None else "none")
     options: dict[str, Any] = {
         "model": request.model,
-        "effects": request.effects or ("two-way" if request.period is not None else "none"),
+        "effects": "individual" if effects == "random" else effects,  # random effects have a specification of their own
         "correction": request.correction,
         "covariance": request.covariance,
+        "cutoff_km": request.cutoff_km,
+        "time_lags": request.time_lags,
     }
-    return ModelSpec(request.formula, lagged=lagged, **options)
+    if effects == "random":
+        options["covariance"] = "default"
+    return ModelSpec(request.formula, lagged=_lagged(request), **options)
+
+
+def _lagged(request: FitRequest) -> tuple[str, ...] | None:
+    """The terms that also enter as W x, spelled as in the formula."""
+    if request.lagged is None:
+        return None
+    known = _read_formula(request.formula).names
+    return tuple(find_term(term, known) or term for text in request.lagged for term in _terms(text))
 
 
 def _terms(text: str) -> list[str]:
