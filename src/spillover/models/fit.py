@@ -376,6 +376,8 @@ def _notes(spec: ModelSpec, roles: Roles, design: Design) -> tuple[str, ...]:
             if w.islands:
                 notes.append(f"Islands were kept: {show_labels(w.islands, 20)}; their spatial lag is zero.")
             notes += [f"W: {note}" for note in w.notes]
+    engines = {id(w.engine): w.engine for w in [*(w for _, w in roles.outcome), roles.error] if w is not None}
+    notes += [engine.advice for engine in engines.values() if engine.advice]
     return tuple(notes)
 
 

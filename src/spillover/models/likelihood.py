@@ -10,7 +10,7 @@ triangle [R1 R2] with C − λWC = Q (R1 − λR2): each λ then costs a QR of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize
@@ -91,19 +91,37 @@ def log_determinant(engine: WeightsEngine, at: FloatArray | float, drops_unit_ro
 
 
 def maximise(likelihood: ConcentratedLikelihood) -> Solution:
-    """The global maximum of ℓ(ρ): a grid for the bracket, then Newton steps kept inside it by bisection.
+    """The global maximum of ℓ(ρ), located with a rough log-determinant where the exact one is expensive.
 
-    ℓ can have two maxima for dense W with few regions, hence the grid.
+    A stochastic log-determinant is made more precise until its error does not matter here.
     """
+    engine = likelihood.engine
+    solution = _search(replace(likelihood, engine=engine.rough))
+    if engine.rough is not engine:
+        climb = _climb(likelihood, *likelihood.interval, solution.value, solution.evaluations)
+        solution = _search(likelihood) if solution.at_bound or not climb.converged else climb
+    if solution.converged:
+        information = -likelihood.slopes(solution.value)[1]
+        if not engine.is_precise(solution.value, information, likelihood.t_star):
+            return maximise(likelihood)
+    return solution
+
+
+def _search(likelihood: ConcentratedLikelihood) -> Solution:
+    """A grid for the bracket, because ℓ can have two maxima for dense W with few regions; then `_climb`."""
     grid = chebyshev_grid(likelihood.interval, GRID)
     values = likelihood.value(grid)
     best = int(np.nanargmax(values))
     if best in (0, grid.size - 1):
         end = float(grid[best])
         return Solution(end, f"the likelihood is still rising at ρ = {end:.4f}", False, True, grid.size, np.nan)
-    low, high, rho = float(grid[best - 1]), float(grid[best + 1]), float(grid[best])
+    return _climb(likelihood, float(grid[best - 1]), float(grid[best + 1]), float(grid[best]), grid.size)
+
+
+def _climb(likelihood: ConcentratedLikelihood, low: float, high: float, rho: float, evaluations: int) -> Solution:
+    """Newton steps from ρ, kept inside (low, high) by bisection."""
     score, bend = likelihood.slopes(rho)
-    evaluations = grid.size + 1
+    evaluations += 1
     for _ in range(60):
         low, high = (rho, high) if score > 0 else (low, rho)
         newton = rho - score / bend if bend < 0 else np.inf
