@@ -100,6 +100,36 @@ def test_direct_plus_indirect_is_total_and_row_standardised_totals_are_closed_fo
         assert effects.loc[name, "total"] == pytest.approx(closed, rel=1e-12)
 
 
+def test_w_as_graph_sparse_dense_frame_or_edge_list_gives_the_same_fit(
+    grid_panel: Panel, queen_grid: SpatialWeights
+) -> None:
+    import pandas as pd
+
+    ids = list(queen_grid.regions)
+    order = np.random.default_rng(2).permutation(42)
+    shuffled = [ids[i] for i in order]
+    matrix = queen_grid.matrix[order][:, order]
+    links = sp.coo_matrix(matrix)
+    forms = {
+        "graph": (so.weights.to_graph(queen_grid), {}),
+        "sparse": (matrix, {"regions": shuffled}),
+        "dense frame": (pd.DataFrame(matrix.toarray(), index=shuffled, columns=shuffled), {}),
+        "edge list": (
+            pd.DataFrame(
+                {
+                    "focal": [shuffled[i] for i in links.row],
+                    "neighbor": [shuffled[j] for j in links.col],
+                    "weight": links.data,
+                }
+            ),
+            {},
+        ),
+    }
+    base = so.fit(FORMULA, grid_panel, queen_grid)
+    for form, options in forms.values():
+        same(base, so.fit(FORMULA, grid_panel, so.weights.from_object(form, standardise="row", **options)))
+
+
 def test_only_the_chosen_regressors_are_lagged(grid_panel: Panel, queen_grid: SpatialWeights) -> None:
     fit = so.fit(FORMULA, grid_panel, queen_grid, lagged=["x1"])
     assert fit.estimates.names == ("x0", "x1", "W*x1", "rho")

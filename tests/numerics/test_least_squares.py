@@ -32,6 +32,26 @@ def test_wampler_1_keeps_nine_digits() -> None:
     assert found.coefficients[:, 0] == pytest.approx(np.ones(6), rel=1e-9)
 
 
+def test_wampler_2_keeps_nine_digits() -> None:
+    # Wampler (1970) problem 2: coefficients 1, .1, .01, …, 1e-5 on x = 0, …, 20.
+    x = np.arange(21.0)
+    design = np.stack([x**p for p in range(6)], axis=1)
+    true = 10.0 ** -np.arange(6)
+    found = project(np.column_stack([design, design @ true]), 6)
+    assert isinstance(found, Projection)
+    assert found.coefficients[:, 0] == pytest.approx(true, rel=1e-9)
+
+
+def test_a_polynomial_of_degree_ten_far_from_zero_is_refused_by_name() -> None:
+    # The design of Filip (NIST StRD): x^0, …, x^10 on about (−9, −3), condition number 1e15 with unit columns.
+    # Fewer than six digits would be left, so the collinearity is named instead.
+    x = np.linspace(-8.78, -3.13, 82)
+    design = np.stack([x**p for p in range(11)], axis=1)
+    found = project(np.column_stack([design, design.sum(axis=1)]), 11)
+    assert not isinstance(found, Projection)
+    assert all(len(one.of) >= 2 for one in found)
+
+
 def test_names_the_columns_of_a_combination() -> None:
     rng = np.random.default_rng(0)
     columns = rng.normal(size=(50, 6))

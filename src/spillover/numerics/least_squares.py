@@ -87,14 +87,14 @@ def find_collinear(triangle: FloatArray) -> tuple[Collinearity, ...]:
     k = triangle.shape[1]
     if k == 0:
         return ()
-    # Cheap first look: a well-conditioned factor has no small singular value.
-    if np.linalg.svd(triangle, compute_uv=False)[-1] > RANK_TOLERANCE * np.sqrt(k):
+    _, sizes, directions = np.linalg.svd(triangle)
+    if sizes[-1] > RANK_TOLERANCE * np.sqrt(k):
         return ()
     factor, pivots = scipy.linalg.qr(triangle, mode="r", pivoting=True)
     diagonal = np.abs(np.diag(factor))
     rank = int((diagonal > RANK_TOLERANCE * np.sqrt(k)).sum())
-    if rank == k:
-        return ()
+    if rank == k:  # many columns together are dependent though none is on the few before it: polynomials
+        return (_from_direction(directions[-1]),)
     mixture = scipy.linalg.solve_triangular(factor[:rank, :rank], factor[:rank, rank:])
     return tuple(
         Collinearity(
@@ -102,3 +102,10 @@ def find_collinear(triangle: FloatArray) -> tuple[Collinearity, ...]:
         )
         for j in range(k - rank)
     )
+
+
+def _from_direction(weights: FloatArray) -> Collinearity:
+    """The combination Σ w_j z_j ≈ 0: its heaviest column, and the others with a share in it."""
+    column = int(np.argmax(np.abs(weights)))
+    others = np.flatnonzero(np.abs(weights) > 1e-6 * np.abs(weights[column]))
+    return Collinearity(column, tuple(int(j) for j in others if j != column))
