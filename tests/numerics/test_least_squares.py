@@ -43,7 +43,7 @@ def test_wampler_2_keeps_nine_digits() -> None:
 
 
 def test_a_polynomial_of_degree_ten_far_from_zero_is_refused_by_name() -> None:
-    # The design of Filip (NIST StRD): x^0, …, x^10 on about (−9, −3), condition number 1e15 with unit columns.
+    # The design of Filip (NIST StRD): x^0, …, x^10 on about (−9, −3), condition number 5e9 with columns of length one.
     # Fewer than six digits would be left, so the collinearity is named instead.
     x = np.linspace(-8.78, -3.13, 82)
     design = np.stack([x**p for p in range(11)], axis=1)

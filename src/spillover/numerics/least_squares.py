@@ -10,7 +10,7 @@ import scipy.linalg
 from spillover.typing import FloatArray
 
 BLOCK_ROWS = 1_024  # 12 columns of it are 100 kB
-RANK_TOLERANCE = 1e-10  # of a unit-length column; below it fewer than six digits would be left
+RANK_TOLERANCE = 1e-9  # of columns of length one; below it fewer than six digits of a coefficient may be left
 
 
 @dataclass(frozen=True, eq=False)
