@@ -10,7 +10,8 @@ from spillover.numerics.engine import WeightsEngine
 from spillover.numerics.operators import GOperator, Operator
 from spillover.typing import FloatArray
 
-PROBES = 16  # for the far part of G, which is small
+PROBES = (8, 24)  # for the far part of G: where it is small, of order |ρ|^K, and where it is not
+STRONG = 0.6  # |ρ| from which it is not
 PLAIN_PROBES = 128  # for operators of several W, which have no near part
 
 
@@ -48,7 +49,8 @@ def _near_and_far(engine: WeightsEngine, rhos: list[float], v: FloatArray) -> tu
     entries = np.array([near.combine(rho) for rho in rhos])
     total = (entries * weights) @ entries.T
     diagonals = entries[:, near.rows == near.columns]
-    probes = rademacher(engine.n, PROBES)
+    count = PROBES[int(max(abs(rho) for rho in rhos) >= STRONG)]
+    probes = rademacher(engine.n, count)
     scale = np.sqrt(v)[:, None]
     x = scale * probes
     near_images, far_images = [], []
@@ -63,7 +65,7 @@ def _near_and_far(engine: WeightsEngine, rhos: list[float], v: FloatArray) -> tu
         diagonals[k] += (engine.trace_g(rho) - diagonals[k].sum()) / engine.n
     far = np.array([[np.sum(a * b) for b in far_images] for a in far_images])
     cross = np.array([[np.sum(a * b) for b in far_images] for a in near_images])
-    return total + (far + cross + cross.T) / PROBES, diagonals
+    return total + (far + cross + cross.T) / count, diagonals
 
 
 def _power(engine: WeightsEngine, count: int, values: FloatArray, *, transposed: bool) -> FloatArray:
