@@ -120,7 +120,9 @@ def test_another_seed_changes_only_what_is_random(result: StudyResult, tmp_path:
 def test_out_holds_the_result_and_the_study_as_run(tmp_path: Path) -> None:
     result = run_study(write_study(tmp_path), out=tmp_path / "out")
     assert StudyResult.from_json((tmp_path / "out" / "results.json").read_text(encoding="utf-8")) == result
-    assert (tmp_path / "out" / "study.toml").read_text(encoding="utf-8") == STUDY
+    assert (tmp_path / "out" / "study.toml").read_text(encoding="utf-8") == STUDY.replace(
+        '"regions.csv"', '"../regions.csv"'
+    ).replace('"map.geojson"', '"../map.geojson"')
 
 
 def test_an_output_folder_that_cannot_be_is_found_before_anything_else(tmp_path: Path) -> None:

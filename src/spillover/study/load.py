@@ -34,6 +34,10 @@ class StudyFile:
     written: StudyConfig
     config: StudyConfig
 
+    def inputs(self) -> list[Path]:
+        """Every file that the study reads, itself included."""
+        return [*([self.path] if self.text else []), *self.files().values()]
+
     def files(self) -> dict[str, Path]:
         """Every file that the study reads, under the path as written."""
         written, resolved = _path_settings(self.written), _path_settings(self.config)
