@@ -306,6 +306,22 @@ def test_empty_and_damaged_files_of_every_kind(write, suffix, content):
         read_panel(write(content, f"t.{suffix}"), **KEYS)
 
 
+@pytest.mark.parametrize("name", ["a\0b.csv", "x" * 300 + ".csv", "loop.csv"])
+def test_paths_that_cannot_be(tmp_path, name):
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(FileError):
+        read_panel(tmp_path / name, **KEYS)
+
+
+def test_a_folder_that_may_not_be_searched(tmp_path, monkeypatch):
+    def closed(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.is_dir", closed)
+    with pytest.raises(FileError, match="Permission denied"):
+        read_panel(tmp_path / "t.csv", **KEYS)
+
+
 def test_files_that_are_not_there(tmp_path, write):
     path = write(TABLE)
     with pytest.raises(FileError, match=r"Did you mean 'table.csv'"):
