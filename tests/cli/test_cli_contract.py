@@ -121,6 +121,26 @@ def test_fit_as_a_table_shows_coefficients_and_tests(run: Any, tmp_path: Path) -
     assert "LM lag" in answer.out
 
 
+def test_the_table_tells_small_p_values_and_errors_that_differ(run: Any, tmp_path: Path) -> None:
+    # Regressor and error drift within regions, so that clustered errors are far larger than those that ignore it.
+    rng = np.random.default_rng(2)
+    rows = ["region,year,y,x,z"]
+    for region in range(1, 21):
+        drift_x, drift_e = rng.normal(size=2)
+        for year in range(2001, 2007):
+            x, e = drift_x * (year - 2003.5), drift_e * (year - 2003.5)
+            rows.append(f"{region},{year},{3 * x + e:.6f},{x:.6f},{np.exp(rng.normal()):.6f}")
+    arguments = fit_arguments(tmp_path)
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    answer = run(*arguments)
+    assert answer.code == 0, answer.err
+    assert "information-matrix errors of effects differ by more than a third" in answer.out
+    assert "--covariance information" in answer.out
+    assert "< 0.001" in answer.out
+    assert " 0.0000 " not in answer.out
+    assert "see --covariance" not in run(*arguments, "--covariance", "information").out
+
+
 def test_lagged_takes_terms_with_commas_and_blanks(run: Any, tmp_path: Path) -> None:
     arguments = fit_arguments(tmp_path, "y ~ x + log(z) + lag(z, 1)")
     arguments += ["--model", "slx", "--lagged", "x, lag(z,1)", "--format", "json"]

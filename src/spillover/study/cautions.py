@@ -58,8 +58,8 @@ def _detectable(model: ModelResult, scale: Scale, panel: Panel) -> Iterator[str]
     estimated = f"; elasticity {fixed(row['estimate'], raw)}" if scale.is_elasticity else ""
     few = f"; {len(panel.regions)} regions are few" if len(panel.regions) < FEW_REGIONS else ""
     yield (
-        f"The smallest spillover that this design would detect four times out of five (5 % level) is "
-        f"{fixed(detected, places)}{scale.unit}{elasticity} of {scale.outcome.phrase} for "
+        f"The smallest spillover that this design would detect four times out of five (5 % level) is a "
+        f"change of {scale.outcome.phrase} by {fixed(detected, places)}{scale.unit}{elasticity} for "
         f"{scale.shock} in all other regions (the estimate is {fixed(estimate, places, sign=True)}{scale.unit}"
         f"{estimated}){few}. A smaller spillover can be there and not be seen."
     )

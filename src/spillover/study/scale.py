@@ -26,12 +26,13 @@ class Term:
 
     @property
     def phrase(self) -> str:
-        """The label inside a sentence; a name or an expression of the study, which nobody labelled, in quotation marks.
+        """The label inside a sentence; an expression, or a name that is no word, in quotation marks.
 
         >>> Term("price / cpi", True, "price / cpi", "").phrase, Term("lq", True, "location quotient", "").phrase
         ('“price / cpi”', 'location quotient')
         """
-        return f"“{self.label}”" if self.label == self.name else self.label
+        plain = self.label != self.name or all(sign.isalpha() or sign in " -" for sign in self.label)
+        return self.label if plain else f"“{self.label}”"
 
 
 @dataclass(frozen=True)
