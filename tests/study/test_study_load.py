@@ -119,6 +119,12 @@ def test_numbers_count_the_mistakes(tmp_path: Path) -> None:
     [
         ('kind = "queen"', 'kind = "knn"', 'kind = "knn" needs k'),
         ('kind = "queen"', 'kind = "knn"\nk = "four"', 'k = "four": expected a whole number'),
+        ('kind = "queen"', 'kind = "knn"\nk = true', "k = True: expected a whole number"),
+        ('kind = "queen"', 'kind = "knn"\nk = "3"', 'k = "3": expected a whole number'),
+        ('kind = "queen"', 'kind = "inverse-distance"\npower = inf', "power = inf: expected a finite number"),
+        ('title = "A small study"', 'title = " "', 'title = " ": expected a text that is not blank'),
+        ('name = "main"', 'name = ""', 'name = "": expected a text that is not blank'),
+        ('title = "A small study"', 'title = "x"\nseed = -1', "seed = -1: expected zero or more"),
         ('kind = "queen"', 'kind = "knn"\nk = 0', "k = 0: expected a number above zero"),
         ('kind = "queen"', 'kind = "distance-band"', "needs threshold_km"),
         ('kind = "queen"', 'kind = "exponential"', "needs decay_per_km"),
