@@ -406,3 +406,14 @@ def test_any_column_of_texts_gives_a_panel_or_one_of_our_errors(cells):
     except (FileError, DuplicateKeyError, ValueDomainError):
         return
     assert sorted(panel.regions) == sorted(unicodedata.normalize("NFC", cell).strip() for cell in cells)
+
+
+def test_ids_that_a_program_wrote_as_floats_are_whole_numbers(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("code,year,x\n1.0,1998.0,2\n10.0,1998.0,3\n", encoding="utf-8")
+    panel = read_panel(path, region="code", period="year")
+    assert panel.regions == ("1", "10")
+    assert panel.periods == (1998,)
+    assert any("1.0 is 1" in line for line in panel.log)
+    path.write_text("code,year,x\n1.0,1998,2\nA,1998,3\n", encoding="utf-8")
+    assert read_panel(path, region="code", period="year").regions == ("1.0", "A")  # texts stay as they are
