@@ -183,6 +183,28 @@ def test_check_finds_the_problems_of_all_steps_together(tmp_path: Path) -> None:
     assert len(report.problems) == 3
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("main = true", "main = true", ""),
+        ("log(rd)", "log(rd) + area", "the regressor 'area' is a sum of a region part"),
+        ("log(rd)", "log(rd) + log(rd ** 2)", "exact combinations of others"),
+        ('period = "year"', 'period = "year"\nperiods = [2012]', "need at least two periods"),
+        ('period = "year"', 'period = "year"\nregions = ["R00", "R01", "R10", "R11", "R02"]', "too few regions"),
+        ("main = true", "main = true\nlagged = []", "no lagged regressor"),
+    ],
+)
+def test_check_sees_what_a_model_cannot_estimate(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    study = STUDY.replace(
+        "[agglomeration]", '[[derive]]\nname = "area"\nexpression = "0 * patents + 7"\n\n[agglomeration]'
+    )
+    study = study.split('[[models]]\nname = "OLS"')[0].replace(
+        'name = "near"\nkind = "knn"\nk = 4', 'name = "near"\nkind = "rook"'
+    )
+    problems = "\n".join(check_study(write_study(tmp_path, study.replace(old, new))).problems)
+    assert expected in problems
+
+
 def test_check_of_a_good_study_finds_nothing(tmp_path: Path) -> None:
     report = check_study(write_study(tmp_path))
     assert report.problems == ()

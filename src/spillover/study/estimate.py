@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spillover.errors import AlignmentError, MissingCellError, OptionError, SpilloverError, show_labels
+from spillover.errors import AlignmentError, DesignError, MissingCellError, OptionError, SpilloverError, show_labels
 from spillover.models.formula import evaluate_term, parse_formula
 from spillover.panel.panel import Panel
 from spillover.panel.wording import count_of
@@ -44,6 +44,40 @@ def fit_model(section: ModelSection, panel: Panel, weights: SpatialWeights | Non
         correction=section.correction,
         covariance=section.covariance,
         lagged=None if section.lagged is None else [_term(text, terms) for text in section.lagged],
+    )
+
+
+def require_design(section: ModelSection, panel: Panel, weights: SpatialWeights | None) -> None:
+    """Raise what the fit would raise before it estimates: constant or collinear columns, too few observations.
+
+    panel, weights : of the regions and periods of the model, as `restrict` gives them.
+    """
+    from spillover.models.design import build_design
+    from spillover.models.spec import ModelSpec
+    from spillover.numerics.least_squares import Projection, project
+
+    terms = parse_formula(section.formula).names
+    spec = ModelSpec(
+        section.formula,
+        model=section.model,
+        effects=section.effects,
+        correction=section.correction,
+        covariance=section.covariance,
+        lagged=None if section.lagged is None else tuple(_term(text, terms) for text in section.lagged),
+    )
+    design = build_design(spec, panel, None if weights is None else weights.align(panel.regions))
+    found = project(design.columns, design.k)
+    if isinstance(found, Projection):
+        return
+    combinations = [(design.terms[each.column], [design.terms[i] for i in each.of]) for each in found]
+    raise DesignError(
+        "some regressors are exact combinations of others",
+        got="; ".join(
+            f"{column!r} of {show_labels(others, 8)}" if others else f"{column!r} is constant"
+            for column, others in combinations
+        ),
+        causes=("the same variable in two units or under two names", "shares that add up to one"),
+        fix="drop one regressor of each combination, or choose which are lagged in space with lagged=…",
     )
 
 
