@@ -6,7 +6,12 @@ Exit codes: 0 fine, 2 bad input (the message says what, got, expected, usual cau
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +29,7 @@ app = typer.Typer(
 )
 
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the results.", show_default=False)]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random.", show_default=False)]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of everything random.", show_default=False)]
 Data = Annotated[
     Path | None,
     typer.Option("--data", help="Folder that ${SPILLOVER_DATA} in the study file stands for.", show_default=False),
@@ -39,9 +44,10 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
+    _open_streams()
     screen.write_utf8()
     try:
-        with screen.warnings_as_sentences(everything=debug):
+        with _stops(), screen.warnings_as_sentences(everything=debug):
             app(args=given, prog_name="spillover")
     except SpilloverError as error:
         if debug:
@@ -52,14 +58,64 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of a pipe has left (`spillover fit … | head`): no message could arrive.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        screen.say("stopped; nothing was written", error=True)
-        sys.exit(1)
+    except (KeyboardInterrupt, Stopped) as stop:
+        number = stop.args[0] if isinstance(stop, Stopped) else signal.SIGINT
+        with suppress(OSError):  # the terminal may be gone
+            screen.say("stopped", error=True)
+        sys.exit(128 + number)
     except Exception as error:
         if debug:
             raise
-        screen.say(_unexpected(error), error=True)
+        problem = _screen_problem(error)
+        screen.say(_unexpected(error) if problem is None else problem, error=True)
         sys.exit(1)
+
+
+class Stopped(BaseException):
+    """The process was asked to end: Ctrl-C, SIGTERM or a terminal that closed. Temporary folders go, then it ends."""
+
+
+@contextmanager
+def _stops() -> Iterator[None]:
+    """Within the block the first signal to stop becomes `Stopped`; a second one ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # A signal that is ignored from outside (nohup) stays ignored.
+    before = {number: now for number in numbers if (now := signal.getsignal(number)) not in (signal.SIG_IGN, None)}
+
+    def stop(number: int, _: object) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        raise Stopped(number)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, now in before.items():
+            signal.signal(number, now)
+
+
+def _open_streams() -> None:
+    """Streams that the caller closed (>&-) take what is written and lose it; a result file must not become one."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _screen_problem(error: Exception) -> str | None:
+    """What to say when standard output itself cannot be written (a full disk behind it); None for other errors."""
+    from spillover import screen
+
+    called = {frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)}
+    if not isinstance(error, OSError) or called.isdisjoint((screen.say.__code__, screen.show_headlines.__code__)):
+        return None
+    with suppress(OSError, ValueError):  # nothing more is tried at the end of the process
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return f"standard output cannot be written: {error.strerror}"
 
 
 def _unexpected(error: Exception) -> str:
@@ -116,7 +172,12 @@ def init(
     from spillover.study.output import require_writable_file, write_file
     from spillover.study.propose import propose_study
 
-    target = require_writable_file(out)
+    target = require_writable_file(out, inputs=[table])
+    if target.exists() and target.suffix.lower() != ".toml":
+        raise OutputError(
+            f"{str(out)!r} is there and is no study file; nothing was written",
+            expected="a new name, or with --force the name of a .toml file",
+        )
     if target.exists() and not force:
         raise OutputError(
             f"there is already a file {str(out)!r}; nothing was written",
@@ -149,16 +210,19 @@ def run(
     """The study: progress on screen, results in a folder."""
     from spillover.report.write import check_output
     from spillover.screen import progress_on_screen
+    from spillover.study.as_run import study_as_run
     from spillover.study.load import load_study
+    from spillover.study.output import output_path
 
     loaded = load_study(study, _environment(data))
-    folder = Path("results") / study.stem if out is None else out
-    check_output(folder)
+    folder = output_path(Path("results") / study.stem if out is None else out)
+    check_output(folder, inputs=loaded.inputs())
     with progress_on_screen() as progress:
         from spillover.study.run import run_study
 
         result = run_study(loaded, progress=progress, seed=seed)
-    _write_and_tell(result, folder, loaded.text)
+    text = study_as_run(loaded, folder, result.provenance.seed)
+    _write_and_tell(result, folder, {"study.toml": text}, loaded.inputs())
 
 
 @app.command()
@@ -236,7 +300,7 @@ def fit(
     from spillover.study.single import FitRequest, fit_single
 
     check_option("--format", form, ("table", "json"))
-    target = None if out is None else require_writable_file(out)
+    target = None if out is None else require_writable_file(out, inputs=[data, weights, order])
     request = FitRequest(
         formula=formula,
         data=data,
@@ -282,13 +346,14 @@ def paper_tables(form: Format = "table", seed: Seed = None) -> None:
     say(_json(plain(tables.to_dict())) if form == "json" else paper_tables_text(tables))
 
 
-def _write_and_tell(result: Any, folder: Path, study_text: str | None = None) -> None:
+def _write_and_tell(
+    result: Any, folder: Path, files: dict[str, str] | None = None, inputs: list[Path] | None = None
+) -> None:
     from spillover.report.words import headlines
     from spillover.report.write import write_report
     from spillover.screen import show_headlines
 
-    files = {} if study_text is None else {"study.toml": study_text}
-    report = write_report(result, folder, files=files)
+    report = write_report(result, folder, files=files, inputs=inputs or ())
     show_headlines(result.title, headlines(result), result.cautions, report)
 
 
@@ -296,8 +361,12 @@ def _environment(data: Path | None) -> dict[str, str]:
     """The process environment, with the data folder given on the command line."""
     if data is None:
         return dict(os.environ)
-    if not data.is_dir():
-        raise OptionError(f"--data {str(data)!r} is not a folder", fix="give the folder that holds the data")
+    try:
+        is_folder = data.is_dir()
+    except OSError:  # a name too long for the disk, a folder that may not be searched
+        is_folder = False
+    if not is_folder:
+        raise OptionError(f"--data {str(data)[:200]!r} is not a folder", fix="give the folder that holds the data")
     from spillover.study.paths import DATA_VARIABLE
 
     return {**os.environ, DATA_VARIABLE: str(data.absolute())}

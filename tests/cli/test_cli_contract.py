@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,26 @@ def test_fit_as_a_table_shows_coefficients_and_tests(run: Any, tmp_path: Path) -
     assert answer.code == 0
     assert "W*log(z)" in answer.out
     assert "LM lag" in answer.out
+
+
+def test_the_table_tells_small_p_values_and_errors_that_differ(run: Any, tmp_path: Path) -> None:
+    # Regressor and error drift within regions, so that clustered errors are far larger than those that ignore it.
+    rng = np.random.default_rng(2)
+    rows = ["region,year,y,x,z"]
+    for region in range(1, 21):
+        drift_x, drift_e = rng.normal(size=2)
+        for year in range(2001, 2007):
+            x, e = drift_x * (year - 2003.5), drift_e * (year - 2003.5)
+            rows.append(f"{region},{year},{3 * x + e:.6f},{x:.6f},{np.exp(rng.normal()):.6f}")
+    arguments = fit_arguments(tmp_path)
+    (tmp_path / "table.csv").write_text("\n".join(rows), encoding="utf-8")
+    answer = run(*arguments)
+    assert answer.code == 0, answer.err
+    assert "information-matrix errors of effects differ by more than a third" in answer.out
+    assert "--covariance information" in answer.out
+    assert "< 0.001" in answer.out
+    assert " 0.0000 " not in answer.out
+    assert "see --covariance" not in run(*arguments, "--covariance", "information").out
 
 
 def test_lagged_takes_terms_with_commas_and_blanks(run: Any, tmp_path: Path) -> None:
@@ -365,7 +386,11 @@ def test_run_writes_the_folder_and_tells_the_headlines(run: Any, tmp_path: Path)
         "figures",
         "study.toml",
     }
-    assert (tmp_path / "out" / "study.toml").read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+    assert 'table = "../study/regions.csv"' in (tmp_path / "out" / "study.toml").read_text(encoding="utf-8")
+    assert run("check", "out/study.toml").code == 0
+    again = run("run", "out/study.toml", "--out", "out")
+    assert again.code == 2
+    assert "holds what the study reads" in again.err
     assert "Before you quote a number" in answer.out
     assert answer.out.rstrip().endswith("report.html")
     # A name with markup is text in the report.
@@ -381,6 +406,39 @@ def test_run_refuses_a_folder_with_other_things_before_it_computes(run: Any, tmp
     assert [item.name for item in (tmp_path / "out").iterdir()] == ["thesis.tex"]
     (tmp_path / "file").write_text("")
     assert run("run", path, "--out", "file/out").code == 2
+
+
+@pytest.mark.parametrize("out", [".", "study", "study/deep/.."])
+def test_run_never_writes_where_its_inputs_are(run: Any, tmp_path: Path, out: str) -> None:
+    path = write_study(tmp_path / "study")
+    before = {item: item.read_bytes() for item in path.parent.iterdir()}
+    answer = run("run", path, "--out", out)
+    assert answer.code == 2
+    assert "holds what the study reads" in answer.err
+    assert {item: item.read_bytes() for item in path.parent.iterdir()} == before
+
+
+def test_no_command_overwrites_its_input(run: Any, tmp_path: Path) -> None:
+    arguments = fit_arguments(tmp_path)
+    (tmp_path / "link.csv").symlink_to("table.csv")
+    for out in ("table.csv", "edges.csv", "link.csv", "./x/../table.csv"):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        before = (tmp_path / "table.csv").read_bytes(), (tmp_path / "edges.csv").read_bytes()
+        answer = run(*arguments, "--out", out)
+        assert answer.code == 2
+        assert "is an input" in answer.err
+        assert ((tmp_path / "table.csv").read_bytes(), (tmp_path / "edges.csv").read_bytes()) == before
+    assert "is an input" in run("init", "table.csv", "--out", "table.csv", "--force").err
+    assert "is no study file" in run("init", "table.csv", "--out", "edges.csv", "--force").err
+
+
+def test_a_seed_is_zero_or_more(run: Any, tmp_path: Path) -> None:
+    path = write_study(tmp_path, STUDY.replace("seed = 7", "seed = -7"))
+    answer = run("run", path, "--out", "out")
+    assert answer.code == 2
+    assert "[study] seed = -7" in answer.err
+    for command in (("run", path), ("demo",), ("paper-tables",)):
+        assert run(*command, "--seed", "-1").code == 2
 
 
 def test_check_lists_all_mistakes_and_leaves_with_2(run: Any, tmp_path: Path) -> None:
@@ -446,6 +504,47 @@ def test_paper_tables_as_json(run: Any) -> None:
 def process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "spillover.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, env={**os.environ, **environment}, check=False)
+
+
+STOP_IN_THE_REPORT = """
+import os, signal, sys
+import spillover.report.write as write
+from spillover import cli
+
+def stop(*_):
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+    raise SystemExit("the signal was not taken")
+
+write.write_figures = stop
+cli.main(["run", "study.toml", "--out", "out"])
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_stop_leaves_nothing_half_done(tmp_path: Path, name: str) -> None:
+    write_study(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", STOP_IN_THE_REPORT, name],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert done.returncode == 128 + getattr(signal, name)
+    assert done.stderr.decode().strip() == "stopped"
+    assert {item.name for item in tmp_path.iterdir()} == {"study.toml", "regions.csv", "map.geojson"}
+
+
+@pytest.mark.parametrize("target", ["/dev/full", ">&-"])
+def test_a_screen_that_cannot_be_written_is_told_in_short(tmp_path: Path, target: str) -> None:
+    if target == "/dev/full" and not Path(target).exists():
+        pytest.skip("this system has no /dev/full")
+    command = f"{sys.executable} -m spillover.cli paper-tables " + (target if target[0] == ">" else f"> {target}")
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert done.returncode == (1 if target == "/dev/full" else 0)
+    assert b"Traceback" not in done.stderr
+    assert b"mistake of spillover" not in done.stderr
+    assert (b"No space left" in done.stderr) == (target == "/dev/full")
 
 
 def test_text_is_utf8_where_the_locale_is_c(tmp_path: Path) -> None:

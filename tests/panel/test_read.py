@@ -306,6 +306,22 @@ def test_empty_and_damaged_files_of_every_kind(write, suffix, content):
         read_panel(write(content, f"t.{suffix}"), **KEYS)
 
 
+@pytest.mark.parametrize("name", ["a\0b.csv", "x" * 300 + ".csv", "loop.csv"])
+def test_paths_that_cannot_be(tmp_path, name):
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    with pytest.raises(FileError):
+        read_panel(tmp_path / name, **KEYS)
+
+
+def test_a_folder_that_may_not_be_searched(tmp_path, monkeypatch):
+    def closed(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.is_dir", closed)
+    with pytest.raises(FileError, match="Permission denied"):
+        read_panel(tmp_path / "t.csv", **KEYS)
+
+
 def test_files_that_are_not_there(tmp_path, write):
     path = write(TABLE)
     with pytest.raises(FileError, match=r"Did you mean 'table.csv'"):
@@ -390,3 +406,14 @@ def test_any_column_of_texts_gives_a_panel_or_one_of_our_errors(cells):
     except (FileError, DuplicateKeyError, ValueDomainError):
         return
     assert sorted(panel.regions) == sorted(unicodedata.normalize("NFC", cell).strip() for cell in cells)
+
+
+def test_ids_that_a_program_wrote_as_floats_are_whole_numbers(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("code,year,x\n1.0,1998.0,2\n10.0,1998.0,3\n", encoding="utf-8")
+    panel = read_panel(path, region="code", period="year")
+    assert panel.regions == ("1", "10")
+    assert panel.periods == (1998,)
+    assert any("1.0 is 1" in line for line in panel.log)
+    path.write_text("code,year,x\n1.0,1998,2\nA,1998,3\n", encoding="utf-8")
+    assert read_panel(path, region="code", period="year").regions == ("1.0", "A")  # texts stay as they are

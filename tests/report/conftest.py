@@ -79,6 +79,10 @@ def build_result(
     geometry: bool = True,
     periods: tuple[int | str, ...] = PERIODS,
     audit: dict[str, Any] | None = None,
+    spread: float | None = 0.08,
+    added: tuple[tuple[str, str, str], ...] = (),
+    received: tuple[float, float] = (0.1, 0.01),
+    treatment_unit: str = "ratio",
 ) -> StudyResult:
     n, t = ROWS * COLUMNS, len(periods)
     regions = tuple(f"R{i:02d}" for i in range(n))
@@ -138,6 +142,7 @@ def build_result(
             },
         ),
         notes=("Converged after 9 evaluations.",),
+        spread=spread,
     )
     slx = main.model_copy(
         update={
@@ -207,7 +212,7 @@ def build_result(
                 {
                     "variable": "lq",
                     "label": "HTI location quotient",
-                    "unit": "ratio",
+                    "unit": treatment_unit,
                     "missing": 0,
                     "minimum": 0.31,
                     "median": 0.6,
@@ -240,11 +245,12 @@ def build_result(
                     "neighbours_mean": 5.93,
                     "islands": [],
                     "notes": ["R00 and R29 linked by hand"],
+                    "added": [list(link) for link in added],
                 },
             ),
         ),
         measures=(
-            Measure(name="lq", label="HTI location quotient", unit="ratio", role="agglomeration", values=lq),
+            Measure(name="lq", label="HTI location quotient", unit=treatment_unit, role="agglomeration", values=lq),
             Measure(
                 name="patents",
                 label="Invention patents",
@@ -291,7 +297,7 @@ def build_result(
         main="main",
         regional=RegionalEffects(
             variable=treatment,
-            received=tuple(0.1 + 0.01 * (i % 7) for i in range(n)),
+            received=tuple(received[0] + received[1] * (i % 7) for i in range(n)),
             received_se=(0.03,) * n,
             emitted=tuple(0.02 * (i % COLUMNS) + 0.01 for i in range(n)),
             emitted_se=(0.02,) * n,

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from spillover.report.charts import effect_panels, forest_panel
 from spillover.report.maps import measure_maps, regional_maps, shapes_of
 from spillover.report.page import embed_json, render_html
 from spillover.report.palette import level_classes, signed_classes
@@ -257,3 +258,28 @@ def test_only_maps_of_effects_have_the_unit_of_an_effect(make_result: Make) -> N
     bare = tuple(measure.model_copy(update={"unit": ""}) for measure in result.measures)
     drawn = (*measure_maps(result.model_copy(update={"measures": bare})), *regional_maps(result))
     assert [bool(each.unit) for each in drawn] == [False, False, True, True]
+
+
+def test_effects_in_different_units_do_not_share_an_axis(make_result: Make) -> None:
+    # both terms in logs: one axis; a level beside a log: two
+    assert len(effect_panels(make_result())) == 1
+    rows = make_result().model().impacts
+    mixed = tuple({**row, "variable": "rd"} if row["variable"] == "log(rd)" else row for row in rows)
+    result = make_result(formula="log(patents) ~ log(lq) + rd")
+    model = result.model().model_copy(update={"impacts": mixed})
+    panels = effect_panels(result.model_copy(update={"models": (model, *result.models[1:])}))
+    assert [[name for name, _, _ in panel.lanes] for panel in panels] == [["log(lq)"], ["rd"]]
+
+
+def test_the_forest_is_on_the_scale_of_the_cards(make_result: Make) -> None:
+    found = forest_panel(make_result())
+    assert found is not None
+    # 1.1^0.21 - 1 = 2.0217 %
+    assert found[0].lanes[0][2]["indirect"]["estimate"] == pytest.approx(2.0217, abs=1e-4)
+    assert found[0].title == "change of Invention patents, %"
+
+
+def test_the_caption_of_coefficients_has_what_models_are_compared_by(html: str) -> None:
+    assert "log-likelihood 123.46; σ² 0.0123" in html
+    assert "30 regions × 5 periods" in html
+    assert "n regions:" not in html

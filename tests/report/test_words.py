@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillover.report import headlines
-from spillover.report.numbers import compact, fixed, interval, p_value
-from spillover.report.scale import Scale, Term, scale_of, split_term
-from spillover.report.words import audit_sentence, cards, moran_sentences, test_sentence
+from spillover.report.maps import regional_maps
+from spillover.report.words import audit_sentence, cards, moran_sentences, regional_remarks, test_sentence
+from spillover.study.numbers import compact, fixed, heading, interval, p_value
 from spillover.study.result import StudyResult
+from spillover.study.scale import Scale, Term, round_step, split_term
 
 Make = Callable[..., StudyResult]
 
@@ -47,7 +48,7 @@ def test_an_interval_with_zero_is_told_as_not_visible(make_result: Make) -> None
 
 
 def test_log_outcome_on_a_level(make_result: Make) -> None:
-    # the quotient runs from 0.31 to 1.02, so it is told per 0.1: e^(0.5·0.1) - 1 = 5.13 %
+    # the quotient varies by 0.08 within regions, so it is told per 0.1: e^(0.5·0.1) - 1 = 5.13 %
     said = spillover_sentence(make_result(formula="log(patents) ~ lq", treatment="lq", indirect=(0.5, 0.1)))
     assert "a value of HTI location quotient that is higher by 0.1 (ratio)" in said
     assert "higher by 5.1" in said
@@ -148,12 +149,63 @@ def test_split_term(term: str, expected: tuple[str, bool]) -> None:
     assert split_term(term) == expected
 
 
-def test_step_of_a_level_fits_its_range(make_result: Make) -> None:
-    # range 0.31 to 1.02 = 0.71, the power of ten below is 0.1; patents run over 1,234,447: a million
-    result = make_result(formula="patents ~ lq", treatment="lq")
-    assert scale_of(result, result.model()).step == pytest.approx(0.1)  # a power of ten in floating point
-    result = make_result(formula="lq ~ patents", treatment="patents")
-    assert scale_of(result, result.model()).step == pytest.approx(1e6)
+@given(st.floats(1e-9, 1e9))
+def test_the_step_of_a_level_is_near_its_spread_and_round(spread: float) -> None:
+    # 1, 2, 5, 10: two neighbours are at most a factor 2.5 apart, so the nearest is within its root.
+    step = round_step(spread)
+    assert spread / math.sqrt(2.5) * (1 - 1e-9) <= step <= spread * math.sqrt(2.5) * (1 + 1e-9)
+    assert f"{step:.0e}"[0] in "125"
+
+
+@pytest.mark.parametrize(
+    ("unit", "spread", "expected"),
+    [
+        ("firms", 84.0, "100 more firms (HTI location quotient) in all other regions are associated"),
+        ("firms", 0.2, "that is higher by 0.2 firms in all other regions is associated"),
+        ("percent of employment", 0.4, "that is higher by 0.5 percentage points in all"),
+        ("10⁸ CNY", 4.0, "that is higher by 5 (10⁸ CNY) in all"),
+        ("", 0.011, "that is higher by 0.01 in all"),
+    ],
+)
+def test_the_step_is_told_with_its_unit(make_result: Make, unit: str, spread: float, expected: str) -> None:
+    result = make_result(formula="patents ~ lq", treatment="lq", spread=spread, treatment_unit=unit)
+    assert expected in spillover_sentence(result)
+
+
+def test_an_expression_is_quoted_and_code_is_not_capitalised(make_result: Make) -> None:
+    result = make_result(formula="log(patents) ~ log(lq / rd)", treatment="log(lq / rd)")
+    assert "a 10 % higher “lq / rd” in all other regions" in spillover_sentence(result)
+    assert heading("hti_firms", "agglomeration") == "hti_firms"
+    assert heading("lq", "lq") == "lq"
+
+
+def givers(result: StudyResult) -> str:
+    return next(sentence for sentence in headlines(result) if sentence.startswith("Who gives"))
+
+
+def test_who_gives_is_told_on_the_scale_of_the_cards_with_its_sign(make_result: Make) -> None:
+    # the largest emitted is 0.11: 1.1^0.11 - 1 = 1.054 %; its error 0.02·ln 1.1·1.1^0.11·100 = 0.193
+    said = givers(make_result())
+    assert "by size" in said
+    assert "+1.05 % for a 10 % higher HTI location quotient there (standard error 0.19)" in said
+
+
+def test_row_standardised_weights_and_links_by_hand_are_told(make_result: Make) -> None:
+    result = make_result(added=(("R01", "R00", "by hand"),))
+    assert "every region receives" in givers(result)
+    assert "(a link added by hand)" in givers(result)
+    remarks = " ".join(regional_remarks(result))
+    assert "row-standardised" in remarks
+    assert "(a link added by hand)" in remarks
+
+
+def test_a_map_of_nearly_equal_values_has_one_class_and_says_so(make_result: Make) -> None:
+    # 0.1 to 0.1006: less than 5 % apart; 1.1^0.1 - 1 = 0.9577 %, 1.1^0.1006 - 1 = 0.9634 %
+    received, emitted = regional_maps(make_result(received=(0.1, 0.0001)))
+    assert len(received.classes.colours) == 1
+    assert received.classes.texts == ("+0.958 to +0.963",)
+    assert "Nearly the same everywhere" in received.caption
+    assert len(emitted.classes.colours) > 1
 
 
 @given(

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spillover.errors import OutputError
+from spillover.errors import OptionError, OutputError
 from spillover.report import check_output, write_report
 from spillover.report import write as write_module
 from spillover.report.printing import Lettering
 from spillover.report.tables import csv_text, study_tables
 from spillover.study.result import StudyResult
 
+UNLINK = Path.unlink
 Make = Callable[..., StudyResult]
 
 
@@ -38,6 +42,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_folder_holds_what_is_promised(folder: Path, study: StudyResult) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
+        ".spillover-files.json",
         "figures",
         "report.html",
         "results.json",
@@ -152,25 +157,149 @@ def test_a_failure_while_writing_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_failure_while_moving_brings_the_earlier_result_back(
-    quick: None, study: StudyResult, make_result: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("problem", [PermissionError(13, "Permission denied"), KeyboardInterrupt()])
+def test_a_failure_or_a_stop_while_moving_brings_the_earlier_result_back(
+    quick: None,
+    study: StudyResult,
+    make_result: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: BaseException,
 ) -> None:
     out = tmp_path / "out"
     write_report(make_result(kind="demo"), out)
     rename = Path.rename
 
     def stubborn(self: Path, target: Path) -> Path:
-        # the new tables cannot be moved in: entries move in alphabetical order, so three others are in place by then
-        if self.name == "tables" and self.parent.name == "new":
-            raise PermissionError(13, "Permission denied")
+        # the new tables cannot be moved in: entries move in alphabetical order, so others are in place by then
+        if self.parent.name == "tables" and self.parent.parent.name == "new":
+            raise problem
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", stubborn)
-    with pytest.raises(OutputError, match="Permission denied"):
+    with pytest.raises((OutputError, KeyboardInterrupt)):
         write_report(study, out)
+    monkeypatch.undo()
     assert StudyResult.from_json((out / "results.json").read_text(encoding="utf-8")).kind == "demo"
     assert (out / "tables" / "truth.csv").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_files_of_others_in_a_folder_of_results_are_never_touched(
+    quick: None, study: StudyResult, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    write_report(study, out)
+    (out / "tables" / "mine.csv").write_text("mine")
+    (out / "figures").mkdir()
+    (out / "figures" / "mine.svg").write_text("mine")
+    write_report(study, out)
+    assert (out / "tables" / "mine.csv").read_text() == "mine"
+    assert (out / "figures" / "mine.svg").read_text() == "mine"
+    (out / "study.toml").write_text("mine")  # now in the way of a new file
+    with pytest.raises(OutputError, match=r"in the way.*\n.*study\.toml"):
+        write_report(study, out, files={"study.toml": "a = 1"})
+    assert (out / "study.toml").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no json", '{"provenance": {"version": "1"}}'])
+def test_a_file_called_results_does_not_make_a_folder_ours(study: StudyResult, tmp_path: Path, content: str) -> None:
+    (tmp_path / "results.json").write_text(content)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "mine.svg").write_text("mine")
+    with pytest.raises(OutputError, match="not an earlier result"):
+        write_report(study, tmp_path)
+    (tmp_path / "results.json").write_text(study.to_json())  # a result, but without our list of files
+    with pytest.raises(OutputError, match="not an earlier result"):
+        write_report(study, tmp_path)
+    assert (tmp_path / "figures" / "mine.svg").read_text() == "mine"
+
+
+def test_a_list_that_names_files_elsewhere_takes_none_of_them(quick: None, study: StudyResult, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_report(study, out)
+    (tmp_path / "mine").write_text("mine")
+    listed = json.loads((out / ".spillover-files.json").read_text())
+    digest = hashlib.sha256(b"mine").hexdigest()
+    listed["files"] |= {"../mine": digest, str(tmp_path / "mine"): digest}
+    (out / ".spillover-files.json").write_text(json.dumps(listed))
+    write_report(study, out)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_file_that_was_changed_since_is_not_replaced(quick: None, study: StudyResult, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_report(study, out, files={"study.toml": "a = 1"})
+    (out / "study.toml").write_text("a = 2")
+    with pytest.raises(OutputError, match=r"changed since.*\n.*study\.toml"):
+        write_report(study, out)
+    assert (out / "study.toml").read_text() == "a = 2"
+
+
+def test_a_folder_that_holds_an_input_is_refused(study: StudyResult, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "table.csv").write_text("x")
+    with pytest.raises(OutputError, match=r"holds what the study reads.*\n.*table\.csv"):
+        write_report(study, tmp_path, inputs=[tmp_path / "data" / "table.csv"])
+    with pytest.raises(OutputError, match="holds what the study reads"):
+        check_output(tmp_path, inputs=[tmp_path / "study.toml"])
+
+
+def test_two_runs_do_not_write_to_one_folder(
+    quick: None, study: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def second(*_: object, **__: object) -> str:
+        with pytest.raises(OutputError, match="another run is writing"):
+            write_report(study, out)
+        return "page"
+
+    monkeypatch.setattr(write_module, "render_html", second)
+    write_report(study, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_lock_file_that_was_left_behind_locks_nothing(
+    quick: None, study: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "unlink", lambda self, missing_ok=False: None)  # a run that ended without cleaning up
+    write_report(study, tmp_path / "out")
+    assert list(tmp_path.glob("*.lock"))
+    monkeypatch.setattr(Path, "unlink", UNLINK)
+    assert write_report(study, tmp_path / "out").exists()
+    assert not list(tmp_path.glob("*.lock"))
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "results.json", "Report.html", "tables", ".hidden", "", "a\0b", "c:x"])
+def test_further_files_are_plain_names(study: StudyResult, tmp_path: Path, name: str) -> None:
+    with pytest.raises(OptionError, match="plain names"):
+        write_report(study, tmp_path / "out", files={name: "x"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_a_result_becomes_a_report(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="StudyResult"):
+        write_report({}, tmp_path / "out")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("out", ["a\0b", None, "~nobody-of-this-name/x", "x" * 300, "loop/x"])
+def test_places_that_cannot_be_are_output_errors(study: StudyResult, tmp_path: Path, out: Any) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputError):
+        write_report(study, tmp_path / out if out and out[0] != "~" else out)
+
+
+def test_a_folder_that_may_not_be_searched_is_an_output_error(
+    study: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(self: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", closed)  # root may search everywhere
+    with pytest.raises(OutputError, match="Permission denied"):
+        check_output(tmp_path / "out")
 
 
 def test_characters_without_a_font_are_told_and_never_drawn_as_boxes() -> None:

@@ -99,7 +99,7 @@ def write_study(folder: Path, study: str = STUDY, drop: tuple[str, int] | None =
                 hti = jobs * 0.05 * np.exp(rng.normal(0, 0.4))
                 rd = 50 * np.exp(rng.normal(0, 0.4))
                 patents = 200 * np.exp(0.5 * np.log(hti / jobs) + 0.3 * np.log(rd) + rng.normal(0, 0.2))
-                cells = (f"{v:.6f}" for v in (patents, 3 * jobs, hti, jobs, rd))
+                cells = (f"{v:.6f}" for v in (patents, 3 * jobs * (1 + 0.1 * np.sin(len(lines))), hti, jobs, rd))
                 # Names with markup, accents and Chinese characters are names.
                 name = {"R00": "<b>Łódź</b>", "R01": "北京"}.get(region, region)
                 lines.append(",".join([region, name, f"C{row % 2}", str(year), *cells]))

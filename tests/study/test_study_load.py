@@ -119,6 +119,12 @@ def test_numbers_count_the_mistakes(tmp_path: Path) -> None:
     [
         ('kind = "queen"', 'kind = "knn"', 'kind = "knn" needs k'),
         ('kind = "queen"', 'kind = "knn"\nk = "four"', 'k = "four": expected a whole number'),
+        ('kind = "queen"', 'kind = "knn"\nk = true', "k = True: expected a whole number"),
+        ('kind = "queen"', 'kind = "knn"\nk = "3"', 'k = "3": expected a whole number'),
+        ('kind = "queen"', 'kind = "inverse-distance"\npower = inf', "power = inf: expected a finite number"),
+        ('title = "A small study"', 'title = " "', 'title = " ": expected a text that is not blank'),
+        ('name = "main"', 'name = ""', 'name = "": expected a text that is not blank'),
+        ('title = "A small study"', 'title = "x"\nseed = -1', "seed = -1: expected zero or more"),
         ('kind = "queen"', 'kind = "knn"\nk = 0', "k = 0: expected a number above zero"),
         ('kind = "queen"', 'kind = "distance-band"', "needs threshold_km"),
         ('kind = "queen"', 'kind = "exponential"', "needs decay_per_km"),
@@ -189,6 +195,40 @@ def test_a_table_that_cannot_be_opened_is_one_of_the_mistakes(tmp_path: Path, co
     message = problems_of(path)
     assert "[data] table" in message
     assert "needs k" in message
+
+
+@pytest.mark.parametrize("table", ["~nobody-of-this-name/t.csv", "x" * 300 + ".csv", "loop/t.csv", "a\\u0000b"])
+def test_paths_that_cannot_be_are_mistakes_with_a_sentence(tmp_path: Path, table: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    message = problems_of(write(tmp_path, GOOD.replace("regions.csv", table)))
+    assert "has 1 mistake" in message
+    assert "[data] table = " in message
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b", "loop/study.toml"])
+def test_study_files_that_cannot_be_are_file_errors(tmp_path: Path, path: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileError, match="there is no study file"):
+        load_study(tmp_path / path)
+
+
+def test_a_folder_that_may_not_be_searched_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path)
+    is_file = Path.is_file
+
+    def closed(self: Path) -> bool:  # root may search everywhere, so the right is taken away where it is asked for
+        if self.name == "map.geojson":
+            raise PermissionError(13, "Permission denied")
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    assert "geometry = 'map.geojson': there is no such file" in problems_of(path)
+    assert "Permission denied" in problems_of(path)
+
+
+def test_nesting_without_end_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError, match="nested too deeply"):
+        load_study(write(tmp_path, "a = " + "[" * 3000 + "]" * 3000))
 
 
 def test_formula_variables_come_in_order_outcome_first() -> None:

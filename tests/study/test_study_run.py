@@ -120,7 +120,9 @@ def test_another_seed_changes_only_what_is_random(result: StudyResult, tmp_path:
 def test_out_holds_the_result_and_the_study_as_run(tmp_path: Path) -> None:
     result = run_study(write_study(tmp_path), out=tmp_path / "out")
     assert StudyResult.from_json((tmp_path / "out" / "results.json").read_text(encoding="utf-8")) == result
-    assert (tmp_path / "out" / "study.toml").read_text(encoding="utf-8") == STUDY
+    assert (tmp_path / "out" / "study.toml").read_text(encoding="utf-8") == STUDY.replace(
+        '"regions.csv"', '"../regions.csv"'
+    ).replace('"map.geojson"', '"../map.geojson"')
 
 
 def test_an_output_folder_that_cannot_be_is_found_before_anything_else(tmp_path: Path) -> None:
@@ -179,6 +181,28 @@ def test_check_finds_the_problems_of_all_steps_together(tmp_path: Path) -> None:
     assert "[[models]] 'SDM' log(rd - 60)" in text
     assert "2030" in text
     assert len(report.problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("main = true", "main = true", ""),
+        ("log(rd)", "log(rd) + area", "the regressor 'area' is a sum of a region part"),
+        ("log(rd)", "log(rd) + log(rd ** 2)", "exact combinations of others"),
+        ('period = "year"', 'period = "year"\nperiods = [2012]', "need at least two periods"),
+        ('period = "year"', 'period = "year"\nregions = ["R00", "R01", "R10", "R11", "R02"]', "too few regions"),
+        ("main = true", "main = true\nlagged = []", "no lagged regressor"),
+    ],
+)
+def test_check_sees_what_a_model_cannot_estimate(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    study = STUDY.replace(
+        "[agglomeration]", '[[derive]]\nname = "area"\nexpression = "0 * patents + 7"\n\n[agglomeration]'
+    )
+    study = study.split('[[models]]\nname = "OLS"')[0].replace(
+        'name = "near"\nkind = "knn"\nk = 4', 'name = "near"\nkind = "rook"'
+    )
+    problems = "\n".join(check_study(write_study(tmp_path, study.replace(old, new))).problems)
+    assert expected in problems
 
 
 def test_check_of_a_good_study_finds_nothing(tmp_path: Path) -> None:

@@ -312,3 +312,11 @@ def test_ids_that_regions_does_not_have(tmp_path):
 def test_both_ways_with_both_directions_given(tmp_path):
     with pytest.raises(WeightsError, match="more than once"):
         from_file(write(tmp_path, "w.csv", "focal,neighbor\na,b\nb,a\n"), both_ways=True)
+
+
+def test_ids_written_as_floats_match_those_of_a_table(tmp_path):
+    path = tmp_path / "w.csv"
+    path.write_text("focal,neighbor,weight\n1.0,2.0,1\n2.0,1.0,1\n", encoding="utf-8")
+    assert from_file(path).regions == ("1", "2")
+    path.write_text(",1.0,2.0\n1.0,0,1\n2.0,1,0\n", encoding="utf-8")
+    assert from_file(path).regions == ("1", "2")

@@ -159,6 +159,18 @@ def _fit_aligned(spec: ModelSpec, panel: Panel, roles: Roles) -> SpatialFit:
     return _warn_of_weak_identification(fitted)
 
 
+def check_design(
+    spec: ModelSpec,
+    panel: Panel,
+    weights: SpatialWeights | Mapping[str, SpatialWeights] | None = None,
+) -> None:
+    """Raise what `fit_spec` raises before it estimates: ids, missing cells, constant or collinear columns."""
+    roles = assign_roles(spec, panel.regions, weights, None, None)
+    _check_time_effects(spec, roles)
+    design = build_design(spec, panel, roles)
+    _project(design, _triangle(design, None))
+
+
 def _error_lags(design: Design, roles: Roles) -> FloatArray | None:
     """(k + 1 + q, n, t) W_error of every column, demeaned; None without a spatial error."""
     if roles.error is None:

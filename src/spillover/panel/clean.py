@@ -26,6 +26,7 @@ from spillover.typing import FloatArray
 MISSING_MARKS = frozenset({"", "NA", "NaN", "nan", "."})
 """Texts that statistical software writes for a missing cell (R, pandas, Stata and SAS)."""
 
+_WHOLE_FLOAT = re.compile(r"[0-9]+\.0+")
 _WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]00:00(:00(\.0+)?)?)?")
 _EXACT = 2.0**53  # whole numbers beyond it are no longer told apart by a float
@@ -105,7 +106,25 @@ def to_ids(raw: RawTable, column: str, role: str, *, fractions: bool = False) ->
             fix=f"name another column in {role}=…, or write its values as texts",
         )
     ids = [text for text in texts if text is not None]
-    return ids, _changed_ids(cells, ids, column)
+    notes = _changed_ids(cells, ids, column)
+    if role == "region" and are_whole_floats(ids):
+        ids = whole_ids(ids)
+        notes.append(f"ids of {column} are whole numbers written with a decimal point: 1.0 is 1")
+    return ids, notes
+
+
+def are_whole_floats(ids: Sequence[str]) -> bool:
+    """Whether every id is a whole number that a program wrote with a decimal point."""
+    return bool(ids) and all(_WHOLE_FLOAT.fullmatch(text) for text in ids)
+
+
+def whole_ids(ids: Sequence[str]) -> list[str]:
+    """Ids without their decimal point, when every one of them is a whole number written as a float.
+
+    >>> whole_ids(["1.0", "20.0"]), whole_ids(["1.0", "26.1"])
+    (['1', '20'], ['1.0', '26.1'])
+    """
+    return [text.split(".")[0] for text in ids] if are_whole_floats(ids) else list(ids)
 
 
 def _changed_ids(cells: NDArray[Any], ids: list[str], column: str) -> list[str]:

@@ -117,9 +117,19 @@ def open_table(table: Any, encoding: str | None = None) -> RawTable:
 
 def require_file(path: Path, what: str) -> None:
     """Raise `FileError` unless `path` is a file that exists, can be read and is not empty."""
+    try:
+        _require_readable(path, what)
+    except (OSError, ValueError) as problem:  # a folder that may not be searched, a name too long or with a null
+        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
+        raise FileError(
+            f"{what[:200]} cannot be read", got=f"{str(path)[:200]!r}: {reason}", fix="check its permissions and name"
+        ) from None
+
+
+def _require_readable(path: Path, what: str) -> None:
     if path.is_dir():
         raise FileError(f"{what} is a folder, not a file", got=str(path))
-    if not path.exists():
+    if "\0" in str(path) or not path.exists():
         beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         raise FileError(
             f"{what} is not there",
@@ -128,13 +138,8 @@ def require_file(path: Path, what: str) -> None:
             causes=("the path is relative to another folder", "a spelling"),
             fix=did_you_mean(path.name, beside) or None,
         )
-    try:
-        with path.open("rb") as file:
-            first = file.read(1)
-    except OSError as problem:
-        raise FileError(
-            f"{what} cannot be read", got=f"{path}: {problem.strerror}", fix="check its permissions"
-        ) from None
+    with path.open("rb") as file:
+        first = file.read(1)
     if not first:
         raise FileError(f"{what} is empty", got=f"{path}: 0 bytes", fix="export it again from its source")
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from spillover.report.numbers import capital, compact, decimals_for, fixed, interval, p_sentence
 from spillover.report.palette import EFFECTS, GRID, INK, MUTED, ROLES, TRUTH
-from spillover.report.scale import scale_of
 from spillover.report.words import contains_zero, display_names, effect_row
+from spillover.study.numbers import compact, decimals_for, fixed, heading, interval, p_sentence
 from spillover.study.result import ModelResult, MoranScatter, StudyResult
+from spillover.study.scale import Scale, scale_of
 
 Row = Mapping[str, Any]
 # Latin families before the Chinese ones, whose apostrophes and dashes are a whole character wide.
@@ -201,7 +201,7 @@ def _scatter(result: StudyResult, scatter: MoranScatter, names: Mapping[str, str
     statistic = "" if row is None else f" (I = {compact(slope, 2)}, {p_sentence(row.get('p_value'))})"
     return Chart(
         key=f"moran-scatter-{number}",
-        title=f"{capital(label)}, {scatter.period}{statistic}",
+        title=f"{heading(label, scatter.variable)}, {scatter.period}{statistic}",
         alt=f"Scatter of {label} against the neighbours’ mean in {scatter.period}{statistic}.",
         caption="Each point is a region; both axes in standard deviations. Upper right: high among high; lower left: "
         "low among low.",
@@ -225,40 +225,81 @@ def moran_row(result: StudyResult, scatter: MoranScatter) -> Row | None:
 # -- effects --------------------------------------------------------------------------------------
 
 
-def effects_chart(result: StudyResult) -> Chart | None:
-    """Direct, indirect and total effects of every variable of the main model, with intervals."""
+@dataclass(frozen=True)
+class Panel:
+    """A part of an interval chart with an axis of its own: its title and its lanes (name, label, effect → row)."""
+
+    title: str
+    lanes: tuple[tuple[str, str, Mapping[str, Row]], ...]
+
+
+def effect_panels(result: StudyResult) -> tuple[Panel, ...]:
+    """The effects of the main model by unit: what cannot be compared does not share an axis."""
     model = result.model()
     rows = [row for row in model.impacts if row.get("estimate") is not None]
-    if not rows:
+    if model.model == "ols":
+        rows = [row for row in rows if row.get("effect") == "direct"]
+    panels: dict[str, list[tuple[str, str, Mapping[str, Row]]]] = {}
+    for variable in dict.fromkeys(str(row.get("variable", "")) for row in rows):
+        effects = {str(r["effect"]): r for r in reversed(rows) if str(r.get("variable")) == variable}
+        unit = scale_of(result, model, variable).effect_unit
+        panels.setdefault(unit, []).append((variable, variable, effects))
+    return tuple(Panel(unit, tuple(lanes)) for unit, lanes in panels.items())
+
+
+def effects_chart(result: StudyResult) -> Chart | None:
+    """Direct, indirect and total effects of every variable of the main model, with intervals."""
+    panels = effect_panels(result)
+    if not panels:
         return None
-    variables = list(dict.fromkeys(str(row.get("variable", "")) for row in rows))
-    lanes = [(v, v, {str(r["effect"]): r for r in reversed(rows) if str(r.get("variable")) == v}) for v in variables]
     return _interval_chart(
         "effects",
-        f"Effects in the main model: {model.name}",
-        "effect (outcome term per unit of each regressor’s term)",
-        lanes,
-        "Marks: estimates; lines: 95 % intervals. Hollow marks: the interval contains zero.",
+        f"Effects in the main model: {result.model().name}",
+        panels,
+        "Marks: estimates; lines: 95 % intervals. Hollow marks: the interval contains zero."
+        + (" Effects in different units have axes of their own." if len(panels) > 1 else ""),
     )
+
+
+def forest_panel(result: StudyResult) -> tuple[Panel, str] | None:
+    """The treatment's effects in every model on the scale of the headline, and a remark where models differ in it."""
+    main = scale_of(result, result.model())
+    lanes, others = [], []
+    for model in result.models:
+        scale = scale_of(result, model)
+        if scale.outcome.logged != main.outcome.logged or (not main.outcome.logged and scale.unit != main.unit):
+            continue  # another unit than that of the axis
+        rows = {e: _told(scale, row) for e in EFFECTS if (row := effect_row(model, e)) is not None}
+        if rows:
+            lanes.append((model.name, _model_label(model), rows))
+        if (scale.outcome, scale.shock) != (main.outcome, main.shock):
+            others.append(model.name)
+    if not lanes:
+        return None
+    remark = f" Another outcome or treatment, each on its own: {'; '.join(others)}." if others else ""
+    return Panel(main.change, tuple(lanes)), remark
+
+
+def _told(scale: Scale, row: Row) -> Row:
+    """A row with estimate and limits on the scale of the headline."""
+    changed = {
+        key: scale.convert(float(row[key])) for key in ("estimate", "conf_low", "conf_high") if row.get(key) is not None
+    }
+    return {**row, **changed}
 
 
 def forest_chart(result: StudyResult) -> Chart | None:
     """The treatment's direct, indirect and total effect in every model, side by side."""
-    lanes = []
-    for model in result.models:
-        rows = {e: row for e in ("direct", "indirect", "total") if (row := effect_row(model, e)) is not None}
-        if rows:
-            lanes.append((model.name, _model_label(model), rows))
-    if not lanes:
+    found = forest_panel(result)
+    if found is None:
         return None
-    unit = scale_of(result, result.model()).effect_unit
+    panel, remark = found
     return _interval_chart(
         "forest",
-        f"Does it depend on the model? Effects of {scale_of(result, result.model()).treatment.label}",
-        f"effect ({unit})",
-        lanes,
+        f"Does it depend on the model? What goes with {scale_of(result, result.model()).shock}",
+        (panel,),
         "One block per model. Lines: 95 % intervals; hollow marks: the interval contains zero. A conclusion that only "
-        "one block supports is fragile.",
+        f"one block supports is fragile.{remark}",
     )
 
 
@@ -267,29 +308,47 @@ def _model_label(model: ModelResult) -> str:
     return f"{model.name}: {', '.join(part for part in parts if part)}"
 
 
-def _interval_chart(
-    key: str, title: str, x_title: str, lanes: Sequence[tuple[str, str, Mapping[str, Row]]], caption: str
-) -> Chart:
-    """Lanes (name, label, effect → row) from top to bottom, three marks in each."""
+_LANE, _AXIS = 64, 92  # pixels of one lane, and of the axis with its title below each panel
+
+
+def _interval_chart(key: str, title: str, panels: Sequence[Panel], caption: str) -> Chart:
+    """Panels from top to bottom, lanes within each, three marks in each lane."""
     offsets = {"direct": 0.22, "indirect": 0.0, "total": -0.22}
-    data = [
-        _interval_trace(effect, offset, [(len(lanes) - 1 - i, lane) for i, lane in enumerate(lanes)])
-        for effect, offset in offsets.items()
-    ]
-    ticks = {"tickmode": "array", "tickvals": list(range(len(lanes) - 1, -1, -1)),
-             "ticktext": [short(name) for name, _, _ in lanes], "zeroline": False,
-             "range": [-0.6, len(lanes) - 0.4], "showgrid": False}  # fmt: skip
+    heights = [_LANE * len(panel.lanes) for panel in panels]
+    inside = sum(heights) + _AXIS * (len(panels) - 1)
+    data: list[dict[str, Any]] = []
+    layout: dict[str, Any] = {"margin": {"l": 16, "r": 16, "t": 44, "b": 60}}
+    top = float(inside)
+    for number, (panel, height) in enumerate(zip(panels, heights, strict=True), start=1):
+        tag = "" if number == 1 else str(number)
+        count = len(panel.lanes)
+        lanes = [(count - 1 - i, lane) for i, lane in enumerate(panel.lanes)]
+        for effect, offset in offsets.items():
+            trace = _interval_trace(effect, offset, lanes)
+            if trace["x"]:
+                place = {"xaxis": f"x{tag}", "yaxis": f"y{tag}", "legendgroup": effect, "showlegend": number == 1}
+                data.append({**trace, **place})
+        layout[f"xaxis{tag}"] = axis(panel.title, zeroline=True, zerolinewidth=1.5, anchor=f"y{tag}", nticks=6)
+        layout[f"yaxis{tag}"] = {
+            **axis(""),
+            "tickmode": "array",
+            "tickvals": list(range(count - 1, -1, -1)),
+            "ticktext": [wrapped(name, 24) for name, _, _ in panel.lanes],
+            "zeroline": False,
+            "range": [-0.6, count - 0.4],
+            "showgrid": False,
+            "anchor": f"x{tag}",
+            "domain": [max(top - height, 0.0) / inside, min(top / inside, 1.0)],
+        }
+        top -= height + _AXIS
     return Chart(
         key=key,
         title=title,
         alt=f"{title}: estimates with 95 % intervals; the values are in the tables.",
         caption=caption,
-        data=tuple(trace for trace in data if trace["x"]),
-        layout={
-            "xaxis": axis(x_title, zeroline=True, zerolinewidth=1.5),
-            "yaxis": {**axis(""), **ticks},
-        },
-        height=150 + 64 * len(lanes),
+        data=tuple(data),
+        layout=layout,
+        height=int(inside + 120),
     )
 
 

@@ -12,14 +12,15 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
-from spillover.report.numbers import capital
 from spillover.report.palette import Classes, level_classes, signed_classes
-from spillover.report.scale import scale_of
+from spillover.study.numbers import decimals_for, fixed, heading
 from spillover.study.result import Measure, Number, StudyResult
+from spillover.study.scale import Scale, scale_of
 
 Ring = list[tuple[float, float]]
 _EXTENT = 1000.0  # the longer side of a map in its own units; coordinates are rounded to a tenth of one
 _MANY_VERTICES = 30_000
+SAME = 0.05  # a relative range below it is told as "nearly the same"
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,7 @@ def _level_map(result: StudyResult, measure: Measure, number: int) -> Choropleth
     note = "" if result.index is not None and measure.name == result.index.name else measure.note
     return Choropleth(
         key=f"level-{number}",
-        title=capital(measure.label or measure.name),
+        title=heading(measure.label, measure.name),
         unit=measure.unit,
         frames=tuple(str(period) for period in result.panel.periods),
         values=tuple(zip(*measure.values, strict=True)),
@@ -234,7 +235,7 @@ def _change_map(result: StudyResult, measure: Measure, number: int) -> Choroplet
     span = f"{result.panel.periods[0]} to {result.panel.periods[-1]}"
     return Choropleth(
         key=f"change-{number}",
-        title=capital(f"{measure.label or measure.name}: change"),
+        title=heading(f"{measure.label or measure.name}: change", f"{measure.name}: change"),
         unit=measure.unit,
         frames=(span,),
         values=(change,),
@@ -244,37 +245,59 @@ def _change_map(result: StudyResult, measure: Measure, number: int) -> Choroplet
 
 
 def regional_maps(result: StudyResult, arrows: int = 20) -> tuple[Choropleth, ...]:
-    """Spillovers received and emitted, with the strongest links on the map of what is emitted."""
+    """Spillovers received and emitted on the scale of the headline, with the strongest links on the second map."""
     regional = result.regional
     if regional is None:
         return ()
+    scale = scale_of(result, result.model())
     links = tuple(sorted(strongest_links(result), key=lambda link: -abs(link[2]))[:arrows])
-    unit = scale_of(result, result.model()).effect_unit
+    what = f"Change of {scale.outcome.label}"
     parts = (
-        ("received", "Received from all others", regional.received, regional.received_se, ()),
-        ("emitted", "Emitted to all others", regional.emitted, regional.emitted_se, links),
-    )
+        ("received", "Received from all others", regional.received, regional.received_se, (),
+         f"{what} in a region that goes with {scale.shock} in all other regions."),
+        ("emitted", "Emitted to all others", regional.emitted, regional.emitted_se, links,
+         f"{what}, summed over all other regions, that goes with {scale.shock} in one region. Arrows: the strongest "
+         "links, from sender to receiver; wider is stronger."),
+    )  # fmt: skip
     return tuple(
-        Choropleth(
-            key=key,
-            title=title,
-            unit=unit,
-            frames=("",),
-            values=(values,),
-            classes=signed_classes(values),
-            caption=_REGIONAL_CAPTIONS[key],
-            errors=errors,
-            links=arrows_drawn,
-        )
-        for key, title, values, errors, arrows_drawn in parts
+        _regional_map(scale, key, title, effects, errors, drawn, caption)
+        for key, title, effects, errors, drawn, caption in parts
     )
 
 
-_REGIONAL_CAPTIONS = {
-    "received": "Change of the outcome in a region when the treatment rises by one unit of its term in all others.",
-    "emitted": "Sum of the changes in all other regions when the treatment rises by one unit of its term in a region. "
-    "Arrows: the strongest links, from sender to receiver; wider is stronger.",
-}
+def _regional_map(
+    scale: Scale,
+    key: str,
+    title: str,
+    effects: Sequence[float],
+    errors: Sequence[float],
+    links: tuple[tuple[str, str, float], ...],
+    caption: str,
+) -> Choropleth:
+    values = tuple(scale.convert(effect) for effect in effects)
+    classes = signed_classes(values)
+    if nearly_equal(values):
+        places = decimals_for(max(values) - min(values), significant=1)
+        low, high = fixed(min(values), places, sign=True), fixed(max(values), places, sign=True)
+        classes = Classes((), signed_classes(values[:1]).colours, (low if low == high else f"{low} to {high}",))
+        caption = f"Nearly the same everywhere, so the map has one class. {caption}"
+    return Choropleth(
+        key=key,
+        title=title,
+        unit=scale.unit.strip() or f"in units of {scale.outcome.label}",
+        frames=("",),
+        values=(values,),
+        classes=classes,
+        caption=caption,
+        errors=tuple(scale.convert_error(b, se) for b, se in zip(effects, errors, strict=True)),
+        links=links,
+    )
+
+
+def nearly_equal(values: Sequence[float]) -> bool:
+    """Whether all values lie within 5 % of the largest: classes would make differences that nobody should read."""
+    largest = max(map(abs, values), default=0.0)
+    return largest > 0.0 and max(values) - min(values) < SAME * largest
 
 
 def strongest_links(result: StudyResult) -> Iterator[tuple[str, str, float]]:

@@ -13,12 +13,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from spillover.report import charts, maps, numbers, references, words
+from spillover.report import charts, maps, references, words
 from spillover.report.charts import Chart
 from spillover.report.maps import Choropleth, Shapes
 from spillover.report.palette import NO_DATA
-from spillover.report.scale import scale_of
+from spillover.study import numbers
 from spillover.study.result import ModelResult, StudyResult
+from spillover.study.scale import scale_of
 
 Row = Mapping[str, Any]
 _TOP = 10  # regions and links in the tables of the page; all of them are in tables/
@@ -102,6 +103,8 @@ def _environment() -> Any:
         "compact": numbers.compact,
         "fixed": numbers.fixed,
         "pvalue": numbers.p_value,
+        "statistic": numbers.statistic,
+        "fit_facts": _fit_facts,
         "test_sentence": words.test_sentence,
     }
     environment.globals |= {"ci": _interval_cells}
@@ -135,7 +138,7 @@ def _maps(result: StudyResult) -> tuple[Choropleth, ...]:
 def _map_payload(result: StudyResult, drawn: Choropleth, shapes: Shapes | None) -> dict[str, Any]:
     """Class number and hover text of every region in every frame, and the arrows."""
     position = {region: i for i, region in enumerate(result.panel.regions)}
-    unit = f" {drawn.unit}" if drawn.unit else ""
+    unit = f" {drawn.unit}" if drawn.unit and not drawn.unit.startswith("in ") else ""
     values = [[numbers.compact(v) + (unit if v is not None else "") for v in frame] for frame in drawn.values]
     if drawn.errors:
         errors = [numbers.compact(error) for error in drawn.errors]
@@ -173,6 +176,8 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "describe": lambda model: _describe_model(result, model),
         "ranking": _ranking(result),
         "links": _links(result),
+        "regional_remarks": words.regional_remarks(result),
+        "truth_rows": words.truth_rows(result),
         "audit_sentence": words.audit_sentence(result),
         "references": references.references(result),
         "methods": references.methods_text(result),
@@ -215,35 +220,61 @@ def _moran_table(result: StudyResult) -> list[dict[str, Any]]:
     groups = charts.group_rows(result.diagnostics.moran, ("variable", "transform"))
     return [
         {
-            "label": f"{rows[0].get('label') or rows[0]['variable']}, {rows[0].get('transform', 'level')}",
+            "label": str(rows[0].get("label") or rows[0]["variable"]),
+            "transform": str(rows[0].get("transform", "level")),
+            "number": number,
             "cells": {str(row["period"]): row for row in rows},
         }
-        for rows in groups.values()
+        for number, rows in enumerate(groups.values())
     ]
 
 
+def _fit_facts(model: ModelResult) -> str:
+    """The statistics that a reader compares models by, on one line."""
+    found = model.statistics
+    shown = (
+        ("log_likelihood", "log-likelihood"),
+        ("sigma2", "σ²"),
+        ("aic", "AIC"),
+        ("bic", "BIC"),
+        ("r_squared", "R²"),
+    )
+    parts = [f"{label} {numbers.compact(found[key], 5)}" for key, label in shown if found.get(key) is not None]
+    if found.get("n_regions") is not None and found.get("n_periods") is not None:
+        parts.append(f"{found['n_regions']:,} regions × {found['n_periods']} periods")
+    return "; ".join(parts)
+
+
 def _ranking(result: StudyResult) -> list[dict[str, str]]:
-    """The regions with the largest effects on others, in absolute value; each column with its own decimals."""
+    """The regions with the largest effects on others by size, on the scale of the headline; own decimals per column."""
     regional = result.regional
     if regional is None:
         return []
     order = sorted(range(len(regional.emitted)), key=lambda i: -abs(regional.emitted[i]))[:_TOP]
     columns: dict[str, list[str]] = {"name": [result.panel.names[i] for i in order]}
+    scale = scale_of(result, result.model())
     for key, values in (("emitted", regional.emitted), ("received", regional.received), ("own", regional.own)):
-        places = numbers.decimals_for(*(values[i] for i in order))
-        columns[key] = [numbers.fixed(values[i], places) for i in order]
+        told = [scale.convert(values[i]) for i in order]
+        places = numbers.decimals_for(*told)
+        columns[key] = [numbers.fixed(value, places, sign=True) for value in told]
         errors = {"emitted": regional.emitted_se, "received": regional.received_se}.get(key)
         if errors is not None:
-            columns[f"{key}_se"] = [numbers.fixed(errors[i], places) for i in order]
+            columns[f"{key}_se"] = [numbers.fixed(scale.convert_error(values[i], errors[i]), places) for i in order]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _links(result: StudyResult) -> list[dict[str, str]]:
     names = words.display_names(result)
+    added = words.added_links(result)
     strongest = sorted(maps.strongest_links(result), key=lambda link: -abs(link[2]))[:_TOP]
     places = numbers.decimals_for(*(effect for _, _, effect in strongest))
     return [
-        {"sender": names.get(s, s), "receiver": names.get(r, r), "effect": numbers.fixed(effect, places)}
+        {
+            "sender": names.get(s, s),
+            "receiver": names.get(r, r),
+            "effect": numbers.fixed(effect, places, sign=True),
+            "note": added.get(frozenset((s, r)), ""),
+        }
         for s, r, effect in strongest
     ]
 
@@ -259,7 +290,7 @@ def _extremes(result: StudyResult) -> list[dict[str, Any]]:
         count = min(3, len(ordered) // 2)
         found.append(
             {
-                "label": numbers.capital(measure.label or measure.name),
+                "label": numbers.heading(measure.label, measure.name),
                 "unit": measure.unit,
                 "highest": [f"{name} ({numbers.compact(v)})" for v, name in ordered[:count]],
                 "lowest": [f"{name} ({numbers.compact(v)})" for v, name in ordered[len(ordered) - count :]],

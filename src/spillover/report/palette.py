@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from spillover.report.numbers import compact, decimals_for, fixed
+from spillover.study.numbers import compact, decimals_for, fixed
 
 SEQUENTIAL = ("#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#0c2c84")
 NEGATIVE = ("#542788", "#8073ac", "#b2abd2", "#d8daeb")  # from strong to weak

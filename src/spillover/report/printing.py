@@ -6,6 +6,7 @@ a question mark, and the notice that `write_figures` returns says so.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,10 +15,9 @@ from typing import Any
 
 from spillover.errors import show_labels
 from spillover.report import charts, maps
-from spillover.report.numbers import MINUS
 from spillover.report.palette import EFFECTS, GRID, INK, MUTED, NO_DATA
-from spillover.report.scale import scale_of
-from spillover.report.words import contains_zero, display_names, effect_row
+from spillover.report.words import contains_zero, display_names
+from spillover.study.numbers import MINUS
 from spillover.study.result import MoranScatter, StudyResult
 
 Row = Mapping[str, Any]
@@ -129,18 +129,12 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
         yield "moran", (6.3, 3.8), lambda figure: _draw_moran(figure, result, letters)
     for number, scatter in enumerate(result.diagnostics.scatters):
         yield f"moran-scatter-{number}", (4.2, 4.2), _Scatter(result, scatter, letters)
-    lanes = _effect_lanes(result)
-    if lanes:
-        yield "effects", (6.3, 1.3 + 0.62 * len(lanes)), lambda figure: _draw_lanes(
-            figure, lanes, "effect (outcome term per unit of each regressor’s term)", letters)  # fmt: skip
-    models = [
-        (model.name, {e: r for e in EFFECTS if (r := effect_row(model, e)) is not None}) for model in result.models
-    ]
-    models = [(name, rows) for name, rows in models if rows]
-    if models:
-        unit = scale_of(result, result.model()).effect_unit
-        yield "forest", (6.3, 1.3 + 0.62 * len(models)), lambda figure: _draw_lanes(
-            figure, models, f"effect ({unit})", letters)  # fmt: skip
+    panels = charts.effect_panels(result)
+    if panels:
+        yield "effects", _size(panels), lambda figure: _draw_panels(figure, panels, letters)
+    forest = charts.forest_panel(result)
+    if forest is not None:
+        yield "forest", _size(forest[:1]), lambda figure: _draw_panels(figure, forest[:1], letters)
     if result.truth:
         yield "truth", (6.3, 1.2 + 0.42 * len(result.truth)), lambda figure: _draw_truth(figure, result, letters)
 
@@ -263,18 +257,27 @@ class _Scatter:
 # -- intervals ------------------------------------------------------------------------------------
 
 
-def _effect_lanes(result: StudyResult) -> list[tuple[str, dict[str, Row]]]:
-    model = result.model()
-    variables = list(dict.fromkeys(str(row.get("variable", "")) for row in model.impacts))
-    lanes = [(v, {e: r for e in EFFECTS if (r := effect_row(model, e, v)) is not None}) for v in variables]
-    return [(name, rows) for name, rows in lanes if rows]
+def _size(panels: Sequence[charts.Panel]) -> tuple[float, float]:
+    """Size in inches: every lane the same height, every panel an axis."""
+    return 6.3, 0.5 + 0.8 * len(panels) + 0.62 * sum(len(panel.lanes) for panel in panels)
 
 
-def _draw_lanes(figure: Any, lanes: Sequence[tuple[str, Mapping[str, Row]]], x_label: str, letters: Lettering) -> None:
-    axes = figure.add_subplot()
+def _draw_panels(figure: Any, panels: Sequence[charts.Panel], letters: Lettering) -> None:
+    ratios = [len(panel.lanes) + 0.4 for panel in panels]
+    axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
+    for each, panel in zip(axes, panels, strict=True):
+        _draw_lanes(each, panel, letters)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+
+
+def _draw_lanes(axes: Any, panel: charts.Panel, letters: Lettering) -> None:
     marks = {"direct": ("o", 0.22), "indirect": ("s", 0.0), "total": ("D", -0.22)}
+    count = len(panel.lanes)
     for effect, (marker, offset) in marks.items():
-        shown = [(len(lanes) - 1 - i + offset, rows[effect]) for i, (_, rows) in enumerate(lanes) if effect in rows]
+        shown = [(count - 1 - i + offset, rows[effect]) for i, (_, _, rows) in enumerate(panel.lanes) if effect in rows]
+        if not shown:
+            continue
         for y, row in shown:
             if row.get("conf_low") is not None and row.get("conf_high") is not None:
                 axes.plot([row["conf_low"], row["conf_high"]], [y, y], color=EFFECTS[effect], linewidth=1.6)
@@ -282,11 +285,11 @@ def _draw_lanes(figure: Any, lanes: Sequence[tuple[str, Mapping[str, Row]]], x_l
         axes.scatter([row["estimate"] for _, row in shown], [y for y, _ in shown], c=fill, marker=marker, s=34,
                      zorder=3, edgecolors=EFFECTS[effect], linewidths=1.4, label=effect)  # fmt: skip
     axes.axvline(0.0, color=MUTED, linewidth=1.0)
-    axes.set_yticks(range(len(lanes) - 1, -1, -1), [letters.text(name, 32) for name, _ in lanes])
-    axes.set_ylim(-0.6, len(lanes) - 0.4)
+    names = ["\n".join(textwrap.wrap(letters.text(name, 90), 28)) for name, _, _ in panel.lanes]
+    axes.set_yticks(range(count - 1, -1, -1), names)
+    axes.set_ylim(-0.6, count - 0.4)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(letters.text(x_label, 90))
-    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+    axes.set_xlabel(letters.text(panel.title, 90))
 
 
 def _draw_truth(figure: Any, result: StudyResult, letters: Lettering) -> None:

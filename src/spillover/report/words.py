@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spillover.report.numbers import capital, compact, decimals_for, fixed, interval, p_sentence
-from spillover.report.scale import Scale, scale_of
-from spillover.study.result import ModelResult, StudyResult
+from spillover.study.numbers import decimals_for, fixed, heading, interval, p_sentence
+from spillover.study.result import ModelResult, StudyResult, TruthRow
+from spillover.study.scale import Scale, scale_of
 
 Row = Mapping[str, Any]
 
@@ -137,7 +137,7 @@ def _effect_sentence(scale: Scale, effect: str, value: float, low: float, high: 
     places = decimals_for(low, high)
     limits = f"95 % interval {interval(low, high, places)}{scale.unit}"
     where = {"direct": "in the same region", "indirect": "in all other regions", "total": "in every region"}[effect]
-    shock, outcome = f"{scale.shock} {where}", scale.outcome.label
+    shock, outcome = f"{scale.shock} {where}", scale.outcome.phrase
     if verdict == "unclear":
         what = {"direct": "no association at home", "indirect": "no spillover", "total": "no overall association"}
         return (
@@ -147,7 +147,8 @@ def _effect_sentence(scale: Scale, effect: str, value: float, low: float, high: 
             "excluded."
         )
     size = f"{fixed(abs(value), places)}{scale.unit}"
-    return f"{PLACES[effect]}: {shock} is associated with {outcome} {verdict} by {size} ({limits})."
+    verb = "are" if scale.is_plural else "is"
+    return f"{PLACES[effect]}: {shock} {verb} associated with {outcome} {verdict} by {size} ({limits})."
 
 
 def basis(result: StudyResult) -> str:
@@ -174,25 +175,82 @@ def describe_weights(result: StudyResult, name: str) -> str:
 
 
 def _givers(result: StudyResult) -> tuple[str, ...]:
-    """Who gives most, with the warning that a ranking of noise is noise."""
+    """Who gives most, with the warnings that a ranking of noise is noise and that W decides much of it."""
     regional = result.regional
     if regional is None or not regional.emitted:
         return ()
-    names = display_names(result)
+    names, scale = display_names(result), scale_of(result, result.model())
     top = max(range(len(regional.emitted)), key=lambda i: abs(regional.emitted[i]))
-    giver = names[result.panel.regions[top]]
-    size = f"{compact(regional.emitted[top])} (standard error {compact(regional.emitted_se[top])})"
+    giver, effect = names[result.panel.regions[top]], regional.emitted[top]
+    value, error = scale.convert(effect), scale.convert_error(effect, regional.emitted_se[top])
+    places = decimals_for(value, error)
+    text = (
+        f"Who gives to whom: by size, the largest sum of changes in other regions goes with {giver}: "
+        f"{fixed(value, places, sign=True)}{scale.unit} for {scale.shock} there (standard error {fixed(error, places)})"
+    )
     link = max(regional.links, key=lambda row: abs(float(row["effect"])), default=None)
-    text = f"Who gives to whom: the largest sum of effects on others comes from {giver}: {size}"
     if link is not None:
-        text += (
-            f"; the strongest single link runs from {_name(names, link['sender'])} to {_name(names, link['receiver'])}"
-        )
+        sender, receiver = str(link["sender"]), str(link["receiver"])
+        how = added_links(result).get(frozenset((sender, receiver)), "")
+        text += f"; the strongest single link runs from {_name(names, sender)} to {_name(names, receiver)}"
+        text += f" ({how})" if how else ""
+    said = [text]
+    if rows_are_averages(result):
+        said.append(_AVERAGES)
     row = effect_row(result.model(), "indirect")
     if row is not None and contains_zero(row):
-        return (text + ". The average spillover is not told apart from zero, so read this as the shape of the "
-                "network and not as evidence that anything is passed on.",)  # fmt: skip
-    return (text + ".",)
+        said.append(
+            "The average spillover is not told apart from zero, so read this as the shape of the network and not as "
+            "evidence that anything is passed on"
+        )
+    return (". ".join(said) + ".",)
+
+
+_AVERAGES = (
+    "W is row-standardised: every region receives an average over its neighbours, so all receive nearly the same, and "
+    "who emits much is a region that many others with few neighbours lean on; that is a property of the chosen W"
+)
+
+
+def rows_are_averages(result: StudyResult) -> bool:
+    """Whether the W of the main model is row-standardised."""
+    name = result.model().weights
+    return any(w.name == name and w.facts.get("standardisation") == "row" for w in result.weights)
+
+
+def added_links(result: StudyResult) -> dict[frozenset[str], str]:
+    """Pairs of regions that are linked in the main W because someone chose so, and how that came."""
+    told = {"by hand": "a link added by hand", "nearest": "a link added because a region had no neighbour"}
+    name = result.model().weights
+    facts = next((w.facts for w in result.weights if w.name == name), {})
+    return {frozenset((a, b)): told.get(how, how) for a, b, how in facts.get("added") or ()}
+
+
+def regional_remarks(result: StudyResult) -> tuple[str, ...]:
+    """What a reader must know before reading the maps of who gives to whom, one sentence each."""
+    if result.regional is None:
+        return ()
+    remarks = [_AVERAGES + ", not a measured flow."] if rows_are_averages(result) else []
+    names = display_names(result)
+    pairs = [
+        f"{' and '.join(_name(names, region) for region in sorted(pair))} ({how})"
+        for pair, how in added_links(result).items()
+    ]
+    if pairs:
+        remarks.append(f"Not neighbours on the map but linked in W: {'; '.join(pairs[:12])}.")
+    return tuple(remarks)
+
+
+def truth_rows(result: StudyResult) -> tuple[TruthRow, ...]:
+    """Known truth and estimates on the scale of the headline."""
+    scale = scale_of(result, result.model())
+    return tuple(
+        row.model_copy(
+            update={key: scale.convert(getattr(row, key)) for key in ("truth", "estimate", "conf_low", "conf_high")}
+            | {"unit": scale.unit.strip()}
+        )
+        for row in result.truth
+    )
 
 
 def _truth(result: StudyResult) -> tuple[str, ...]:
@@ -246,13 +304,13 @@ def audit_sentence(result: StudyResult) -> str:
 
 def moran_sentences(result: StudyResult) -> tuple[str, ...]:
     """What Moran's I says for each variable and transform, over all periods."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in result.diagnostics.moran:
-        groups.setdefault((str(row.get("label") or row["variable"]), str(row.get("transform", "level"))), []).append(
-            row
-        )
+        variable = str(row["variable"])
+        key = (variable, str(row.get("label") or variable), str(row.get("transform", "level")))
+        groups.setdefault(key, []).append(row)
     sentences = []
-    for (label, transform), rows in groups.items():
+    for (variable, label, transform), rows in groups.items():
         values = [float(row["statistic"]) for row in rows if row.get("statistic") is not None]
         if not values:
             continue
@@ -260,8 +318,8 @@ def moran_sentences(result: StudyResult) -> tuple[str, ...]:
         span = fixed(values[0], 3) if len(values) == 1 else interval(min(values), max(values), 3)
         what = "levels" if transform == "level" else "deviations from region and period means"
         sentences.append(
-            f"{capital(label)}, {what}: Moran’s I {span}; distinguishable from no spatial pattern (5 % level) "
-            f"in {clear} of {len(rows)} periods."
+            f"{heading(label, variable)}, {what}: Moran’s I {span}; distinguishable from no spatial pattern "
+            f"(5 % level) in {clear} of {len(rows)} periods."
         )
     return tuple(sentences)
 

@@ -11,21 +11,21 @@ from spillover.models.formula import parse_formula
 from spillover.panel.panel import Panel
 from spillover.study.columns import formula_variables
 from spillover.study.config import StudyConfig
-from spillover.study.result import ModelResult
+from spillover.study.numbers import decimals_for, fixed
+from spillover.study.result import ModelResult, StudyResult
+from spillover.study.scale import Scale, scale_of
 
 FEW_REGIONS = 50
 # An effect is detected with 80 % probability at the 5 % level when it is 1.96 + 0.84 standard errors from zero.
 _DETECTABLE = float(stats.norm.isf(0.025) + stats.norm.isf(0.2))
 
 
-def cautions_of(
-    config: StudyConfig, panel: Panel, models: Sequence[ModelResult], main: str, has_regional: bool
-) -> tuple[str, ...]:
+def cautions_of(config: StudyConfig, panel: Panel, result: StudyResult) -> tuple[str, ...]:
     """One sentence each, the weightiest first; nothing here is estimated anew."""
-    chosen = next(model for model in models if model.name == main)
+    chosen = result.model()
     return (
-        *_detectable(chosen, panel),
-        *_agreement(models),
+        *_detectable(chosen, scale_of(result, chosen), panel),
+        *_agreement(result.models),
         *_errors(chosen),
         *_identity(config, chosen),
         *_groups(panel, chosen),
@@ -33,7 +33,7 @@ def cautions_of(
         *_levels(panel),
         *_gaps(panel),
         *_selection(config),
-        *([] if has_regional or chosen.model == "ols" else _no_regional()),
+        *([] if result.regional is not None or chosen.model == "ols" else _no_regional()),
     )
 
 
@@ -45,26 +45,24 @@ def _indirect(model: ModelResult) -> dict[str, float] | None:
     return {key: float(row[key]) for key in ("estimate", "std_error", "conf_low", "conf_high")}
 
 
-def _detectable(model: ModelResult, panel: Panel) -> Iterator[str]:
+def _detectable(model: ModelResult, scale: Scale, panel: Panel) -> Iterator[str]:
+    """In the same step and unit as the headline of the study."""
     row = _indirect(model)
     if row is None:
         return
     smallest = _DETECTABLE * row["std_error"]
+    detected, estimate = scale.convert(smallest), scale.convert(row["estimate"])
+    places = decimals_for(detected, estimate)
+    raw = decimals_for(smallest, row["estimate"], significant=2)
+    elasticity = f" (elasticity {fixed(smallest, raw)})" if scale.is_elasticity else ""
+    estimated = f"; elasticity {fixed(row['estimate'], raw)}" if scale.is_elasticity else ""
     few = f"; {len(panel.regions)} regions are few" if len(panel.regions) < FEW_REGIONS else ""
     yield (
-        f"The smallest spillover that this design would detect four times out of five (5 % level) is "
-        f"{_number(smallest)} (in units of the indirect effect; the estimate is {_number(row['estimate'])}){few}. "
-        "A smaller spillover can be there and not be seen."
+        f"The smallest spillover that this design would detect four times out of five (5 % level) is a "
+        f"change of {scale.outcome.phrase} by {fixed(detected, places)}{scale.unit}{elasticity} for "
+        f"{scale.shock} in all other regions (the estimate is {fixed(estimate, places, sign=True)}{scale.unit}"
+        f"{estimated}){few}. A smaller spillover can be there and not be seen."
     )
-
-
-def _number(value: float) -> str:
-    """Two significant digits, or whole numbers with thousands separated.
-
-    >>> _number(0.4449), _number(5512.3)
-    ('0.44', '5,512')
-    """
-    return f"{value:.2g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def _agreement(models: Sequence[ModelResult]) -> Iterator[str]:
@@ -93,7 +91,8 @@ def _errors(model: ModelResult) -> Iterator[str]:
     row, other = _indirect(model), _indirect(model.model_copy(update={"impacts": model.information_errors}))
     if row is None or other is None:
         return
-    text = f"{_number(row['std_error'])} clustered by region, {_number(other['std_error'])} from the information matrix"
+    ratio = fixed(row["std_error"] / other["std_error"], 1)
+    text = f"{ratio} times as large clustered by region as from the information matrix"
     if (row["conf_low"] <= 0 <= row["conf_high"]) != (other["conf_low"] <= 0 <= other["conf_high"]):
         yield (
             f"The standard errors decide here: that of the spillover is {text}, and only one of the two intervals "

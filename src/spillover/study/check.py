@@ -11,7 +11,7 @@ from spillover.errors import SpilloverError
 from spillover.panel.panel import Panel
 from spillover.study.config import StudyConfig
 from spillover.study.consistency import one_line
-from spillover.study.estimate import require_values, restrict
+from spillover.study.estimate import require_design, require_values, restrict
 from spillover.study.load import examine
 from spillover.study.phrasing import phrase
 from spillover.study.prepare import (
@@ -102,7 +102,7 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
 def _look_at_models(
     config: StudyConfig, panel: Panel, built: Mapping[str, SpatialWeights], problems: list[str]
 ) -> list[str]:
-    """Whether every model has its W, and every part of its formula a value in every cell."""
+    """Whether every model has its W, every part of its formula a value in every cell, and its design full rank."""
     from spillover.models.formula import parse_formula
 
     facts = []
@@ -113,8 +113,11 @@ def _look_at_models(
         restricted = _attempt(where, problems, restrict, section, panel, weights)
         if restricted is None:
             continue
+        before = len(problems)
         for factors in ((formula.response,), *formula.terms):
             _attempt(f"{where} {':'.join(factors)}", problems, require_values, factors, restricted[0])
+        if len(problems) == before and (section.model == "ols" or weights is not None):
+            _attempt(where, problems, require_design, section, *restricted)
         facts.append(f"{section.name}: {section.model}, {section.formula}, {_panel_fact(restricted[0])}")
     return facts
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from spillover.typing import CovarianceName, ModelName
+
+Name: TypeAlias = Annotated[str, Field(pattern=r"\S")]  # not blank
+Whole: TypeAlias = Annotated[int, Field(strict=True)]  # neither true nor "3"
+Real: TypeAlias = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Period: TypeAlias = Whole | str
 
 
 class Section(BaseModel):
@@ -18,9 +23,9 @@ class Section(BaseModel):
 class StudySection(Section):
     """[study]"""
 
-    title: str
+    title: Name
     description: str = ""
-    seed: int = 1
+    seed: Whole = Field(default=1, ge=0)
 
 
 class DataSection(Section):
@@ -36,7 +41,7 @@ class DataSection(Section):
     geometry: str | None = None
     geometry_id: str | None = None  # column of the map that holds the region ids
     groups: tuple[str, ...] = ()  # region-constant text columns: country, macro-region
-    periods: tuple[int | str, ...] = ()  # keep only these
+    periods: tuple[Period, ...] = ()  # keep only these
     regions: tuple[str, ...] = ()  # keep only these
     exclude: tuple[str, ...] = ()  # leave these regions out
     missing: Literal["error", "drop-regions", "drop-periods"] = "error"
@@ -47,7 +52,7 @@ class DataSection(Section):
 class DerivedVariable(Section):
     """[[derive]]: a new variable from an arithmetic expression of others, e.g. "1e4 * inventions / population"."""
 
-    name: str
+    name: Name
     expression: str
     label: str = ""
     unit: str = ""
@@ -61,7 +66,7 @@ class AgglomerationSection(Section):
     """
 
     measure: Literal["location-quotient", "density", "column"] = "location-quotient"
-    name: str = "agglomeration"
+    name: Name = "agglomeration"
     label: str = ""
     column: str | None = None
     sector: str | None = None
@@ -86,22 +91,22 @@ class InnovationSection(Section):
 
     column: str | None = None
     label: str = ""
-    index: str = "innovation_index"  # name of the index variable when indicators are given
+    index: Name = "innovation_index"  # name of the index variable when indicators are given
     indicators: tuple[Indicator, ...] = ()
 
 
 class WeightsSection(Section):
     """[[weights]]: one named W."""
 
-    name: str
+    name: Name
     kind: Literal["queen", "rook", "knn", "distance-band", "inverse-distance", "exponential", "file", "distance-file"]
-    k: int | None = None
-    threshold_km: float | None = None
-    power: float = 1.0
-    decay_per_km: float | None = None
+    k: Whole | None = None
+    threshold_km: Real | None = None
+    power: Real = 1.0
+    decay_per_km: Real | None = None
     file: str | None = None  # of weights, or with kind "distance-file" of distances: weights are distance ** -power
     edge_columns: tuple[str, ...] = ()  # of an edge list: receiver, sender and weight, when they have other names
-    both_ways: bool = False  # the edge list names every pair once, and links run both ways
+    both_ways: StrictBool = False  # the edge list names every pair once, and links run both ways
     order: str | None = None  # file with the region order of an unlabelled square matrix
     standardise: Literal["none", "row", "spectral", "scalar", "min-max"] = "row"
     islands: Literal["error", "keep", "nearest", "drop"] = "error"
@@ -111,7 +116,7 @@ class WeightsSection(Section):
 class ModelSection(Section):
     """[[models]]: one model to fit."""
 
-    name: str
+    name: Name
     formula: str
     model: ModelName = "sdm"
     effects: Literal["none", "individual", "time", "two-way"] = "two-way"
@@ -124,9 +129,9 @@ class ModelSection(Section):
     weights_error: str | None = None  # another W for the error
     lagged: tuple[str, ...] | None = None  # regressors that also enter as W x; all by default
     treatment: str | None = None  # the first regressor by default
-    periods: tuple[int | str, ...] = ()  # this model only: keep only these periods
+    periods: tuple[Period, ...] = ()  # this model only: keep only these periods
     exclude: tuple[str, ...] = ()  # this model only: leave these regions out; W is restricted and standardised anew
-    main: bool = False
+    main: StrictBool = False
 
 
 class StudyConfig(Section):

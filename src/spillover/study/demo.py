@@ -61,7 +61,7 @@ def demo_study(seed: int = DEMO_SEED) -> StudyConfig:
         study=StudySection(title="The reference innovation system", description=_DESCRIPTION, seed=seed),
         data=DataSection(table="(drawn from the reference system)", region="region", period="year"),
         agglomeration=AgglomerationSection(
-            measure="column", column="hti", name="hti", label="high-tech agglomeration (reference cluster = 1)"
+            measure="column", column="hti", name="hti", label="high-tech agglomeration (1 = the paper's cluster)"
         ),
         innovation=InnovationSection(column="patents", label="patents", indicators=_indicators()),
         weights=(
@@ -110,7 +110,7 @@ def truth_rows(model: ModelResult, truth: Truth) -> tuple[TruthRow, ...]:
                 conf_low=low,
                 conf_high=high,
                 covered=bool(low <= value <= high),
-                unit="patents a year per unit of HTI intensity",
+                unit="patents a year per cluster",
             )
         )
     return tuple(rows)

@@ -17,7 +17,7 @@ from spillover.study.config import ModelSection
 from spillover.study.prepare import leave_out
 from spillover.study.result import ModelResult, RegionalEffects, Row
 from spillover.study.rows import plain, plain_numbers, plain_rows
-from spillover.typing import Progress, no_progress
+from spillover.typing import FloatArray, Progress, no_progress
 from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
@@ -63,6 +63,28 @@ def _other(name: str | None, panel: Panel, others: Mapping[str, SpatialWeights] 
         return None
     found = (others or {})[name]
     return found if set(found.regions) == set(panel.regions) else found.subset(panel.regions)
+
+
+def require_design(section: ModelSection, panel: Panel, weights: SpatialWeights | None) -> None:
+    """Raise what the fit would raise before it estimates: constant or collinear columns, too few observations.
+
+    panel, weights : of the regions and periods of the model, as `restrict` gives them.
+    """
+    from spillover.models.fit import check_design
+    from spillover.models.spec import ModelSpec
+
+    terms = parse_formula(section.formula).names
+    spec = ModelSpec(
+        section.formula,
+        model=section.model,
+        effects=section.effects,
+        correction=section.correction,
+        covariance=section.covariance,
+        lagged=None if section.lagged is None else tuple(_term(text, terms) for text in section.lagged),
+        cutoff_km=section.cutoff_km,
+        time_lags=section.time_lags,
+    )
+    check_design(spec, panel, weights)
 
 
 def restrict(
@@ -159,7 +181,15 @@ def describe_fit(section: ModelSection, fit: SpatialFit, weights_name: str) -> M
         statistics=plain(dict(fit.statistics)),
         tests=plain_rows(fit.tests()),
         notes=tuple(notes),
+        spread=_spread(fit.design.x_raw[terms.index(treatment)]) if treatment in terms else None,
     )
+
+
+def _spread(values: FloatArray) -> float | None:
+    """Standard deviation of (n, t) values around the means of their regions; of all values in a cross-section."""
+    centre = values.mean(axis=1, keepdims=True) if values.shape[1] > 1 else values.mean()
+    spread = float(np.sqrt(np.mean((values - centre) ** 2)))
+    return spread if spread > 0.0 else None
 
 
 def describe_regions(

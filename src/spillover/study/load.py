@@ -13,7 +13,7 @@ from spillover.errors import FileError, SpilloverError, StudyFileError
 from spillover.study.columns import read_columns
 from spillover.study.config import StudyConfig
 from spillover.study.consistency import inconsistencies, one_line
-from spillover.study.paths import expand_path
+from spillover.study.paths import expand_path, missing_file
 from spillover.study.problems import Sections, assemble, read_sections, study_file_error, where_of
 
 
@@ -33,6 +33,10 @@ class StudyFile:
     text: str
     written: StudyConfig
     config: StudyConfig
+
+    def inputs(self) -> list[Path]:
+        """Every file that the study reads, itself included."""
+        return [*([self.path] if self.text else []), *self.files().values()]
 
     def files(self) -> dict[str, Path]:
         """Every file that the study reads, under the path as written."""
@@ -89,9 +93,9 @@ def resolve_paths(sections: Sections, folder: Path, environment: Mapping[str, st
             if text is None:
                 continue
             target, mistakes = expand_path(text, folder, environment)
-            problems.extend(f"{where} {key} = {text!r}: {mistake}" for mistake in mistakes)
-            if target is not None and not target.is_file():
-                problems.append(f"{where} {key} = {text!r}: there is no such file ({_seen(target)})")
+            problems.extend(f"{where} {key} = {_clip(text)}: {mistake}" for mistake in mistakes)
+            if target is not None and (reason := missing_file(target)):
+                problems.append(f"{where} {key} = {_clip(text)}: there is no such file ({reason})")
             if target is not None:
                 changed[key] = str(target)
         return section.model_copy(update=changed) if section is not None else None
@@ -122,10 +126,10 @@ def _path_settings(config: StudyConfig) -> list[tuple[str, str]]:
 
 
 def _read_text(path: Path) -> str:
-    if not path.is_file():
+    if "\0" in str(path) or (reason := missing_file(path)):
         raise FileError(
-            f"there is no study file {str(path)!r}",
-            got="a folder" if path.is_dir() else "nothing at that path",
+            f"there is no study file {_clip(str(path))}",
+            got="a path with a null character" if "\0" in str(path) else reason,
             fix="`spillover init TABLE` proposes a study file for your table",
         )
     try:
@@ -154,11 +158,15 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
             expected='sections in brackets and lines such as table = "regions.csv"',
             causes=("text without quotes", "a quote or bracket that is not closed", "the same key twice"),
         ) from None
+    except RecursionError:
+        raise StudyFileError(
+            f"{str(path)!r} is nested too deeply", expected="sections in brackets, and lists of names or numbers"
+        ) from None
 
 
 def _table_columns(sections: Sections) -> tuple[list[str] | None, list[str]]:
     """The columns of the table; None when there is no table to look at."""
-    if sections.data is None or not Path(sections.data.table).is_file():
+    if sections.data is None or "\0" in sections.data.table or missing_file(Path(sections.data.table)):
         return None, []
     try:
         return read_columns(Path(sections.data.table)), []
@@ -166,13 +174,5 @@ def _table_columns(sections: Sections) -> tuple[list[str] | None, list[str]]:
         return None, [f"[data] table: {one_line(error)}"]
 
 
-def _seen(target: Path) -> str:
-    """What is there instead of the file, with names that may be meant."""
-    from spillover.errors import did_you_mean
-
-    if target.is_dir():
-        return f"{str(target)!r} is a folder"
-    if not target.parent.is_dir():
-        return f"nor a folder {str(target.parent)!r}"
-    near = did_you_mean(target.name, (item.name for item in target.parent.iterdir()))
-    return f"looked in {str(target.parent)!r}" + (f". {near}" if near else "")
+def _clip(text: str, limit: int = 120) -> str:
+    return repr(text if len(text) <= limit else text[:limit] + "…")

@@ -1,63 +1,93 @@
-"""Whether results can be written, asked before anything is computed."""
+"""Output files: asked before anything is computed, never an input, written whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from spillover.errors import OutputError
 
 
-def require_writable_folder(folder: str | os.PathLike[str]) -> Path:
-    """The absolute folder, which may not exist yet; raises `OutputError` when it could not be made or written."""
-    target = Path(folder).expanduser().absolute()
-    existing = next(path for path in (target, *target.parents) if path.exists() or path.is_symlink())
-    if not existing.is_dir():
-        raise OutputError(
-            f"the output folder {str(folder)!r} cannot be made",
-            got=f"{str(existing)!r} is a file",
-            expected="a folder, or a name that is free",
-            fix="choose another folder with --out",
-        )
+def output_path(path: str | os.PathLike[str]) -> Path:
+    """The absolute path that a text means; `OutputError` for one that no system could have."""
+    if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+        raise OutputError("an output path is a text without null characters", got=repr(path)[:200])
     try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # ~ of nobody, links in a circle
         raise OutputError(
-            f"the output folder {str(folder)!r} cannot be written",
-            got=f"{str(existing)!r}: {error.strerror}",
-            causes=("no permission to write there", "a read-only or full disk"),
-            fix="choose another folder with --out",
+            f"the output path {str(path)[:200]!r} leads nowhere",
+            got=str(error)[:200],
+            causes=("a home folder of an unknown user", "links that lead to each other"),
+            fix="choose another place with --out",
         ) from None
-    return target
 
 
-def require_writable_file(path: str | os.PathLike[str]) -> Path:
-    """The absolute path of a file that can be written; its folder must exist."""
-    target = Path(path).expanduser().absolute()
-    if target.is_dir():
-        raise OutputError(f"the output file {str(path)!r} is a folder", fix="name a file, for example fit.json")
-    if not target.parent.is_dir():
-        raise OutputError(
-            f"the folder of the output file {str(path)!r} does not exist",
-            got=str(target.parent),
-            fix="make the folder first, or choose another place with --out",
-        )
-    require_writable_folder(target.parent)
+def require_writable_file(path: str | os.PathLike[str], inputs: Iterable[Path | None] = ()) -> Path:
+    """The absolute path of a file that can be written; its folder must exist, and it is none of the inputs."""
+    target = output_path(path)
+    with writing(target):
+        if target.is_dir():
+            raise OutputError(f"the output file {str(path)!r} is a folder", fix="name a file, for example fit.json")
+        same = [item for item in inputs if item is not None and _is_same(target, item)]
+        if same:
+            raise OutputError(
+                f"the output file {str(path)!r} is an input",
+                got=f"{same[0]} is read",
+                expected="another file than those that are read",
+                fix="choose another name with --out; nothing was written",
+            )
+        if not target.parent.is_dir():
+            raise OutputError(
+                f"the folder of the output file {str(path)!r} does not exist",
+                got=str(target.parent),
+                fix="make the folder first, or choose another place with --out",
+            )
+        target.exists()  # a name that is too long for the disk is told here
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
     return target
 
 
 def write_file(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
+    temporary: Path | None = None
+    with writing(path):
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".spillover-", suffix=".tmp", delete=False
+            ) as stream:
+                temporary = Path(stream.name)
+                stream.write(text)
+            os.chmod(temporary, 0o644)  # temporary files are private; results are not
+            os.replace(temporary, path)
+        except BaseException:
+            if temporary is not None:
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """File-system errors become an `OutputError` that names the target and the reason."""
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="\n", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as stream:
-            stream.write(text)
-        os.chmod(stream.name, 0o644)  # temporary files are private; results are not
-        os.replace(stream.name, path)
+        yield
     except OSError as error:
+        reason = error.strerror or str(error)
         raise OutputError(
-            f"cannot write {str(path)!r}", got=error.strerror, fix="choose another place with --out"
-        ) from None
+            f"{target.name[:80]!r} cannot be written",
+            got=f"{str(target.parent)[:200]!r}: {reason}",
+            causes=("no permission to write there", "a full or read-only disk", "a file that is open elsewhere"),
+            fix="choose another place with --out; what was there before is unchanged",
+        ) from error
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, also through links."""
+    try:
+        return one == other.expanduser().resolve() or (one.exists() and one.samefile(other))
+    except (OSError, RuntimeError, ValueError):  # an input that cannot be looked at is told by its reader
+        return False

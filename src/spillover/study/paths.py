@@ -31,6 +31,24 @@ def expand_path(text: str, folder: Path, environment: Mapping[str, str]) -> tupl
             problems.append(f"the environment variable {name} is not set" + (f". {hint}" if hint else ""))
     if problems:
         return None, problems
-    expanded = Path(_VARIABLE.sub(lambda match: environment[match.group(1)], text)).expanduser()
     base = Path.cwd() if text.startswith("${") else folder
-    return (base / expanded).resolve(), []
+    try:
+        expanded = Path(_VARIABLE.sub(lambda match: environment[match.group(1)], text)).expanduser()
+        return (base / expanded).resolve(), []
+    except (OSError, RuntimeError, ValueError) as error:  # ~ of nobody, links in a circle, a null in a variable
+        return None, [f"the path leads nowhere ({str(error)[:200]})"]
+
+
+def missing_file(path: Path) -> str:
+    """Why there is no file at `path` that can be looked at; empty when there is one."""
+    try:
+        if path.is_file():
+            return ""
+        if path.is_dir():
+            return f"{str(path)!r} is a folder"
+        if not path.parent.is_dir():
+            return f"nor a folder {str(path.parent)!r}"
+        near = did_you_mean(path.name, (item.name for item in path.parent.iterdir()))
+    except OSError as error:  # a name too long for the disk, a folder that may not be searched
+        return f"{str(path)[:200]!r}: {error.strerror}"
+    return f"looked in {str(path.parent)!r}" + (f". {near}" if near else "")

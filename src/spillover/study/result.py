@@ -106,6 +106,7 @@ class ModelResult(Frozen):
     statistics: dict[str, Any]
     tests: tuple[Row, ...]
     notes: tuple[str, ...]
+    spread: float | None = None  # of the treatment's term: its standard deviation within regions, or in a cross-section
 
 
 class RegionalEffects(Frozen):

@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spillover.errors import SpilloverError
+from spillover.errors import OptionError, SpilloverError
 from spillover.panel.panel import Panel
+from spillover.study.as_run import study_as_run
 from spillover.study.cautions import cautions_of
 from spillover.study.config import ModelSection, StudyConfig
 from spillover.study.diagnose import diagnose
 from spillover.study.estimate import describe_fit, describe_regions, fit_model, named
+from spillover.study.folder import RESULTS, check_folder, replacing, write_texts
 from spillover.study.load import StudyFile, load_study
-from spillover.study.output import require_writable_folder, write_file
 from spillover.study.phrasing import in_words_of, phrase
 from spillover.study.prepare import (
     build_weights,
@@ -68,7 +69,7 @@ def run_study(
     out : folder for results.json and study.toml; nothing is written by default. The report is written by
         `spillover.report.write_report`.
     progress : called with a text and the share done in [0, 1].
-    seed : of everything random, in place of the seed in the file.
+    seed : of everything random, in place of the seed in the file: a whole number of zero or more.
 
     Returns
     -------
@@ -77,20 +78,30 @@ def run_study(
     Raises
     ------
     StudyFileError : mistakes in the file, all together. OutputError : `out` cannot be written (found first).
+    OptionError : a seed that is none, or a study that is neither a path nor a configuration.
     Any other SpilloverError : from the step that met it, naming regions, columns or the model.
     """
-    folder = None if out is None else require_writable_folder(out)
+    _require_seed(seed)
+    if out is not None:
+        check_folder(out)
     loaded = study if isinstance(study, StudyFile) else _load(study)
+    if out is not None:
+        check_folder(out, inputs=loaded.inputs())
     seed = loaded.config.study.seed if seed is None else seed
     with in_words_of("study file"):
         prepared = prepare(loaded.config, progress)
         hashes = {written: hash_file(path) for written, path in loaded.files().items()}
         result = compute(loaded.written, prepared, seed=seed, hashes=hashes, progress=progress)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / "results.json", result.to_json())
-        write_file(folder / "study.toml", loaded.text)
+    if out is not None:
+        text = study_as_run(loaded, check_folder(out), seed)
+        with replacing(out, inputs=loaded.inputs()) as new:
+            write_texts(new, {RESULTS: result.to_json(), "study.toml": text})
     return result
+
+
+def _require_seed(seed: object) -> None:
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or seed < 0):
+        raise OptionError("a seed is a whole number of zero or more", got=repr(seed)[:200])
 
 
 def prepare(config: StudyConfig, progress: Progress = no_progress) -> Prepared:
@@ -128,7 +139,7 @@ def compute(
     first = weights[main.weights or next(iter(weights))]
     diagnostics = diagnose(panel, prepared.measures, first, seed, lambda text, share: progress(text, 0.25 + share / 4))
     models, regional = _models(config, main, prepared, progress)
-    return StudyResult(
+    result = StudyResult(
         title=config.study.title,
         kind=kind,
         description=config.study.description,
@@ -143,8 +154,9 @@ def compute(
         main=main.name,
         regional=regional,
         truth=tuple(truth),
-        cautions=cautions_of(config, panel, models, main.name, regional is not None),
+        cautions=(),
     )
+    return result.model_copy(update={"cautions": cautions_of(config, panel, result)})
 
 
 def main_model(models: Sequence[ModelSection]) -> ModelSection:
@@ -200,6 +212,11 @@ def _models(
 def _load(study: StudyConfig | str | os.PathLike[str]) -> StudyFile:
     if isinstance(study, StudyConfig):
         return StudyFile(path=Path.cwd() / "study.toml", text="", written=study, config=study)
+    if not isinstance(study, str | os.PathLike):
+        raise OptionError(
+            "a study is given as the path of a study file, or as a StudyConfig",
+            got=f"an object of type {type(study).__name__}",
+        )
     return load_study(study)
 
 

@@ -14,6 +14,7 @@ from spillover.models.spec import ModelSpec
 from spillover.panel.panel import Panel
 from spillover.study.columns import find_term, formula_variables, read_columns
 from spillover.study.config import WeightsSection
+from spillover.study.estimate import MUCH
 from spillover.study.phrasing import in_words_of, phrase
 from spillover.study.provenance import describe_provenance, hash_file, hash_weights
 from spillover.study.rows import plain, plain_rows
@@ -88,6 +89,25 @@ class FitAnswer:
     def _notes(self) -> list[str]:
         return [phrase(note, "command line") for note in self.fit.notes]
 
+    def _other_errors(self) -> list[str]:
+        """Where clustered and information-matrix errors of effects differ by more than a third."""
+        from spillover.models.result import SpatialFit
+
+        if not isinstance(self.fit, SpatialFit) or self.fit.spec.resolved_covariance != "cluster":
+            return []
+        own, other = self.fit.effects(), self.fit.with_covariance("information").effects()
+        told = [
+            f"{row.term} {row.std_error:.4g} → {beside.std_error:.4g}"
+            for row, beside in zip(own.itertuples(), other.itertuples(), strict=True)
+            if row.std_error > 0.0 and abs(beside.std_error - row.std_error) > MUCH * row.std_error
+        ]
+        if not told:
+            return []
+        return [
+            "errors clustered by region; information-matrix errors of effects differ by more than a third: "
+            f"{show_labels(told, 6)}; see --covariance information"
+        ]
+
     def summary(self) -> str:
         """The fit on one screen, with its tests."""
         rows = list(plain_rows(self.tests))
@@ -95,7 +115,9 @@ class FitAnswer:
         lines = [f"{_test_name(row):<34}{row['statistic']:>12.4f}   {row['says']}" for row in rows]
         from spillover.effects.summary import summarise
 
-        return "\n".join([summarise(self.fit), *(["", "Tests", *lines] if lines else [])])
+        notes = [f"note: {note}" for note in (*self._other_errors(), *self.dropped)]
+        summary = phrase(summarise(self.fit), "command line")
+        return "\n".join([summary, *notes, *(["", "Tests", *lines] if lines else [])])
 
 
 def fit_single(request: FitRequest) -> FitAnswer:

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover.errors import UnknownColumnError, WeightsError, did_you_mean, show_labels
+from spillover.panel.clean import whole_ids
 from spillover.typing import BoolArray, FloatArray
 from spillover.weights.grid import Grid
 from spillover.weights.labels import positions_of
@@ -60,6 +61,8 @@ def weights_from_edges(
     focal = [row[columns[0]] for row in grid[1:]]
     neighbor = [row[columns[1]] for row in grid[1:]]
     _check_blank(focal, neighbor)
+    both = whole_ids([*focal, *neighbor])
+    focal, neighbor = both[: len(focal)], both[len(focal) :]
     cells = None if columns[2] is None else [row[columns[2]] for row in grid[1:]]
     values = np.ones(len(focal)) if cells is None else _numbers(focal, neighbor, cells)
     if both_ways:

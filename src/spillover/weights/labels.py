@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from spillover.errors import AlignmentError, WeightsError, did_you_mean, show_labels
+from spillover.panel.clean import whole_ids
 from spillover.panel.wording import clean_text
 
 
@@ -35,7 +36,7 @@ def as_text(value: Any) -> str:
 
 def as_region_ids(values: Iterable[Any], where: str) -> tuple[str, ...]:
     """Ids as text, in the given order; `WeightsError` if one is blank or occurs twice. `where` names the source."""
-    ids = tuple(as_text(value) for value in values)
+    ids = tuple(whole_ids([as_text(value) for value in values]))
     blank = [str(i + 1) for i, region in enumerate(ids) if not region]
     if blank:
         raise WeightsError(

@@ -78,6 +78,25 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def heading(label: str, name: str) -> str:
+    """A label as a title, or the name of a variable, which is code and stays as it is.
+
+    >>> heading("patents per person", "ppp"), heading("hti_firms", "agglomeration"), heading("", "lq")
+    ('Patents per person', 'hti_firms', 'lq')
+    """
+    text = label or name
+    return text if text == name or "_" in text.split(" ")[0] else capital(text)
+
+
+def statistic(value: float | None) -> str:
+    """A test statistic: four digits, and no power of ten for what is practically zero.
+
+    >>> statistic(12.3456), statistic(2.4e-6)
+    ('12.35', '< 0.001')
+    """
+    return "< 0.001" if value is not None and 0.0 < value < 0.001 else compact(value, 4)
+
+
 def p_sentence(value: float | None) -> str:
     """A p-value inside a sentence.
 
