@@ -19,7 +19,6 @@ _PUBLIC = {
     # STEP 4-5  models and effects
     "ModelSpec": "spillover.models.spec",
     "fit": "spillover.models.fit",
-    "fit_grouped": "spillover.models.grouped",
     "fit_random": "spillover.models.random_effects",
     "fit_counts": "spillover.models.counts",
     "fit_missing": "spillover.models.missing",
@@ -61,7 +60,6 @@ if TYPE_CHECKING:
     from spillover.models.change import change
     from spillover.models.counts import fit_counts
     from spillover.models.fit import fit
-    from spillover.models.grouped import fit_grouped
     from spillover.models.instruments import fit_two_stage
     from spillover.models.missing import fit_missing
     from spillover.models.prediction import predict

@@ -27,6 +27,7 @@ CovarianceName: TypeAlias = Literal[
     "sandwich",
     "hc",
     "cluster",
+    "cluster-group",
     "two-way-cluster",
     "driscoll-kraay",
     "conley",

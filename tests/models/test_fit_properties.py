@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.linalg
 import scipy.sparse as sp
 
 import spillover as so
@@ -220,21 +221,25 @@ def test_quadratic_score_variance_equals_its_simulation() -> None:
 
 
 @pytest.mark.parametrize("spread", [0.0, 1.0])
-@pytest.mark.parametrize("effects", ["individual", "two-way"])
-@pytest.mark.parametrize("links", [lattice(30, 30), nearest(900, 5, 7)], ids=["lattice", "5 nearest"])
-def test_pair_sums_of_large_maps_agree_with_the_exact_ones(links: np.ndarray, effects: str, spread: float) -> None:
+@pytest.mark.parametrize("sizes", [(), (900,), (200, 300, 400)])
+@pytest.mark.parametrize("kind", ["lattice", "5 nearest"])
+def test_pair_sums_of_large_maps_agree_with_the_exact_ones(kind: str, sizes: tuple[int, ...], spread: float) -> None:
     """With lognormal region variances too: near pairs are exact, only the far part is probed."""
-    from spillover.numerics.operators import GOperator, centred_dense
+    from spillover.numerics.operators import GOperator
     from spillover.numerics.pairs import weighted_squares
+    from spillover.numerics.within import Centring
 
-    weights = named_weights(row_standardised(links))
+    parts = [lattice(n // 20, 20) if kind == "lattice" else nearest(n, 5, 7) for n in sizes or (900,)]
+    groups = np.split(np.arange(900), np.cumsum(sizes)[:-1]) if sizes else []
+    centring = Centring(900, tuple(groups))
+    weights = named_weights(row_standardised(scipy.linalg.block_diag(*parts)))
     rng = np.random.default_rng(3)
     v = np.exp(2 * spread * rng.normal(size=900)) * rng.chisquare(5, size=900)
     for rho in (0.4, -0.3, 0.8):
         operator = GOperator(weights.engine, rho)
-        a = centred_dense(operator, effects == "two-way")
+        a = centring.both(operator.dense)
         h = (a + a.T) / 2
-        total, diagonals = weighted_squares((operator,), v, effects == "two-way")
+        total, diagonals = weighted_squares((operator,), v, centring)
         assert total[0, 0] == pytest.approx(v @ (h * h) @ v, rel=0.03 if abs(rho) < 0.5 else 0.10)
         assert np.sqrt(np.mean((diagonals[0] - np.diag(h)) ** 2)) < (0.01 if abs(rho) < 0.5 else 0.10)
 

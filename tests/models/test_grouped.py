@@ -19,8 +19,7 @@ from spillover.errors import (
     WeakIdentificationWarning,
     WeightsError,
 )
-from spillover.models.grouped import fit_grouped
-from spillover.models.static_fit import StaticFit
+from spillover.models.result import SpatialFit
 from spillover.panel.panel import Panel
 from spillover.weights.groups import within_groups
 from spillover.weights.weights import SpatialWeights
@@ -71,10 +70,19 @@ def complement(blocks: list[int]) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-def transformed(fit: StaticFit, segments: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def raw_regressors(fit: SpatialFit) -> np.ndarray:
+    """(k, n, t) X and W X as they came."""
+    lags = []
+    for name in fit.design.neighbour:
+        assert fit.roles.regressors is not None
+        lags.append(fit.roles.regressors.lag(fit.design.x_raw[list(fit.design.own).index(name)]))
+    return np.stack([*fit.design.x_raw, *lags])
+
+
+def transformed(fit: SpatialFit, segments: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(F_n'Y F_T, F_n'Z F_T, F_n'W F_n) by explicit matrices."""
     f_n, f_t = complement(list(SIZES)), complement(segments) if segments else np.eye(fit.design.shape[1])
-    z = np.stack([f_n.T @ column @ f_t for column in fit.design.z_raw])
+    z = np.stack([f_n.T @ column @ f_t for column in raw_regressors(fit)])
     assert fit.weights is not None
     return f_n.T @ fit.design.y_raw @ f_t, z, f_n.T @ fit.weights.matrix.toarray() @ f_n
 
@@ -86,7 +94,7 @@ def test_likelihood_and_information_equal_the_explicit_transformation(
 ) -> None:
     weights, group = block_weights(SIZES)
     panel = simulate_grouped(weights, group, T, 3)
-    fit = fit_grouped(FORMULA, panel, weights, groups=group, segments=names, model=model, covariance="information")
+    fit = so.fit(FORMULA, panel, weights, groups=group, segments=names, model=model, covariance="information")
     y, z, w = transformed(fit, lengths)
     k, m, sigma2 = fit.design.k, y.size, fit.statistics["sigma2"]
     s = np.eye(len(w)) - fit.rho * w
@@ -122,23 +130,20 @@ def test_likelihood_and_information_equal_the_explicit_transformation(
     assert fit.estimates.cov == pytest.approx(brute_cov, rel=1e-8, abs=1e-14)
 
 
-@pytest.mark.parametrize("model", ["ols", "slx", "sar", "sdm"])
-@pytest.mark.parametrize("covariance", ["information", "cluster"])
+@pytest.mark.parametrize("model", ["ols", "slx", "sar", "sdm", "sem", "sac"])
+@pytest.mark.parametrize("covariance", ["information", "hessian", "sandwich", "hc", "cluster", "two-way-cluster"])
 @pytest.mark.parametrize("effects", ["time", "two-way", "individual", "none"])
+@pytest.mark.filterwarnings("ignore::spillover.errors.AssumptionWarning")
+@pytest.mark.filterwarnings("ignore::spillover.errors.WeakIdentificationWarning")
 def test_one_group_is_the_ordinary_fit(
     model: str, covariance: str, effects: str, grid_panel: Panel, queen_grid: SpatialWeights
 ) -> None:
     w = None if model == "ols" else queen_grid
-    ordinary = so.fit(FORMULA, grid_panel, w, model=model, effects=effects, covariance=covariance)  # type: ignore[arg-type]
-    grouped = fit_grouped(
-        FORMULA,
-        grid_panel,
-        w,
-        by="period" if effects in ("time", "two-way") else None,
-        region_effects=effects in ("individual", "two-way"),
-        model=model,
-        covariance=covariance,
-    )
+    options = {"model": model, "effects": effects, "covariance": covariance}
+    ordinary = so.fit(FORMULA, grid_panel, w, **options)  # type: ignore[arg-type]
+    segments = ("all",) * 6 if effects in ("individual", "two-way") else None
+    one = dict.fromkeys(grid_panel.regions, "all")
+    grouped = so.fit(FORMULA, grid_panel, w, groups=one, segments=segments, **options)  # type: ignore[arg-type]
     assert grouped.estimates.values == pytest.approx(ordinary.estimates.values, abs=1e-10)
     assert grouped.estimates.cov == pytest.approx(ordinary.estimates.cov, abs=1e-10)
     assert grouped.statistics["log_likelihood"] == pytest.approx(ordinary.statistics["log_likelihood"], abs=1e-8)
@@ -148,13 +153,13 @@ def test_one_group_is_the_ordinary_fit(
 def test_group_period_and_region_segment_constants_change_nothing() -> None:
     weights, group = block_weights(SIZES)
     panel = simulate_grouped(weights, group, T, 3)
-    base = fit_grouped(FORMULA, panel, weights, groups=group, segments=SEGMENTS)
+    base = so.fit(FORMULA, panel, weights, groups=group, segments=SEGMENTS)
     rng = np.random.default_rng(0)
     codes = np.unique([group[r] for r in weights.regions], return_inverse=True)[1]
     shift = 50 * rng.normal(size=(4, T))[codes]
     shift = shift + 50 * rng.normal(size=(weights.n, 2))[:, [0, 0, 1, 1, 1]]
     moved = panel.with_variables({"y": panel["y"] + shift, "x0": panel["x0"] - 2 * shift})
-    other = fit_grouped(FORMULA, moved, weights, groups=group, segments=SEGMENTS)
+    other = so.fit(FORMULA, moved, weights, groups=group, segments=SEGMENTS)
     # W of a constant of a group is that constant; W of a region constant is a region constant.
     assert other.estimates.values == pytest.approx(base.estimates.values, abs=1e-9)
     assert other.estimates.cov == pytest.approx(base.estimates.cov, abs=1e-9)
@@ -166,12 +171,12 @@ def test_group_period_and_region_segment_constants_change_nothing() -> None:
 def test_relabelling_changes_nothing() -> None:
     weights, group = block_weights(SIZES)
     panel = simulate_grouped(weights, group, T, 3)
-    base = fit_grouped(FORMULA, panel, weights, groups=group)
+    base = so.fit(FORMULA, panel, weights, groups=group)
     order = np.random.default_rng(5).permutation(weights.n)
     names = [f"q{order[i]:03d}" for i in range(weights.n)]
     position = np.argsort(names)
     renamed = Panel(tuple(sorted(names)), panel.periods, {k: v[position] for k, v in panel.variables.items()})
-    other = fit_grouped(
+    other = so.fit(
         FORMULA,
         renamed,
         SpatialWeights(weights.matrix, tuple(names), "renamed", "row"),
@@ -184,7 +189,7 @@ def test_relabelling_changes_nothing() -> None:
 def test_a_cross_section_with_country_dummies() -> None:
     weights, group = block_weights((9, 6, 12, 15))
     panel = simulate_grouped(weights, group, 1, 4)
-    fit = fit_grouped("y ~ x0", panel, weights, groups=group, model="slx")
+    fit = so.fit("y ~ x0", panel, weights, groups=group, model="slx")
     # Brute force: least squares with one dummy per group.
     codes = np.unique([group[r] for r in weights.regions], return_inverse=True)[1]
     x = panel["x0"][:, 0]
@@ -199,8 +204,8 @@ def test_clustering_by_group_equals_brute_scores_and_needs_ten_groups() -> None:
     sizes = (5, 6, 7, 5, 6, 7, 5, 6, 7, 8, 4)
     weights, group = block_weights(sizes, k=2)
     panel = simulate_grouped(weights, group, 4, 9)
-    fit = fit_grouped(FORMULA, panel, weights, groups=group, covariance="cluster-group")
-    info = fit_grouped(FORMULA, panel, weights, groups=group, covariance="information")
+    fit = so.fit(FORMULA, panel, weights, groups=group, covariance="cluster-group")
+    info = so.fit(FORMULA, panel, weights, groups=group, covariance="information")
     # Score of each group's own likelihood by central differences: the likelihood is a sum over groups.
     starts = np.concatenate([[0], np.cumsum(sizes)])
     k, w, sigma2 = fit.design.k, weights.matrix.toarray(), fit.statistics["sigma2"]
@@ -211,7 +216,7 @@ def test_clustering_by_group_equals_brute_scores_and_needs_ten_groups() -> None:
         f = complement([sizes[g]])
         s = f.T @ (np.eye(sizes[g]) - parameters[k] * w[at, at]) @ f
         y = f.T @ fit.design.y_raw[at] @ f_t
-        z = np.stack([f.T @ column[at] @ f_t for column in fit.design.z_raw])
+        z = np.stack([f.T @ column[at] @ f_t for column in raw_regressors(fit)])
         e, v = s @ y - np.tensordot(parameters[:k], z, axes=1), parameters[k + 1]
         return -0.5 * y.size * np.log(v) - np.sum(e**2) / (2 * v) + 3 * np.linalg.slogdet(s)[1]
 
@@ -234,7 +239,7 @@ def test_clustering_by_group_equals_brute_scores_and_needs_ten_groups() -> None:
     assert fit.estimates.df == 10.0
     few, few_group = block_weights(SIZES)
     with pytest.raises(OptionError, match="too few groups"):
-        fit_grouped(FORMULA, simulate_grouped(few, few_group, T, 3), few, groups=few_group, covariance="cluster-group")
+        so.fit(FORMULA, simulate_grouped(few, few_group, T, 3), few, groups=few_group, covariance="cluster-group")
 
 
 # -- what is refused ----------------------------------------------------------------------------
@@ -245,7 +250,7 @@ def test_a_w_that_crosses_groups_is_refused_with_examples() -> None:
     group = {r: "north" if i < 18 else "south" for i, r in enumerate(weights.regions)}
     panel = simulate_grouped(weights, group, T, 1)
     with pytest.raises(WeightsError, match=r"12 of 120 links, such as r018 → r012 \(south → north\)") as caught:
-        fit_grouped(FORMULA, panel, weights, groups=group)
+        so.fit(FORMULA, panel, weights, groups=group)
     assert "within_groups(weights, groups)" in str(caught.value)
     # Brute force of the cure: 6 × 6 rook grid cut between rows 2 and 3.
     cut = within_groups(weights, group)
@@ -253,7 +258,7 @@ def test_a_w_that_crosses_groups_is_refused_with_examples() -> None:
     links[:18, 18:] = links[18:, :18] = 0.0
     assert cut.matrix.toarray() == pytest.approx(links / links.sum(axis=1, keepdims=True), abs=1e-15)
     assert any("12 of 120 links between different groups were cut" in note for note in cut.notes)
-    assert fit_grouped(FORMULA, panel, cut, groups=group).statistics["n_groups"] == 2
+    assert so.fit(FORMULA, panel, cut, groups=group).statistics["n_groups"] == 2
 
 
 def test_regions_and_groups_that_drop_out_are_named() -> None:
@@ -271,15 +276,15 @@ def test_groups_that_cannot_identify_rho_are_refused() -> None:
     complete, group = block_weights((4,) * 6, k=3)
     panel = simulate_grouped(complete, group, T, 2)
     with pytest.raises(DesignError, match="too small or too dense to identify ρ") as caught:
-        fit_grouped(FORMULA, panel, complete, groups=group, model="sar")
+        so.fit(FORMULA, panel, complete, groups=group, model="sar")
     assert "G0 (4 regions)" in str(caught.value)
     # Complete groups of different sizes identify ρ, weakly (Lee 2007).
     sizes, group = block_weights((4, 6, 9, 12), k=30)
     mixed, mixed_group = block_weights((4, 12, 9), k=3)  # three neighbours are the whole of a group of four
-    noted = fit_grouped(FORMULA, simulate_grouped(mixed, mixed_group, 12, 2), mixed, groups=mixed_group).notes
+    noted = so.fit(FORMULA, simulate_grouped(mixed, mixed_group, 12, 2), mixed, groups=mixed_group).notes
     assert noted[0] == "Groups whose regions all neighbour each other inform ρ only by their size: G0 (4 regions)."
     with pytest.warns(WeakIdentificationWarning, match="differences between the sizes"):
-        fit_grouped(FORMULA, simulate_grouped(sizes, group, 12, 2, rho=0.2, noise=0.3), sizes, groups=group)
+        so.fit(FORMULA, simulate_grouped(sizes, group, 12, 2, rho=0.2, noise=0.3), sizes, groups=group)
 
 
 def test_single_groups_unknown_groups_and_bad_segments_are_refused(
@@ -287,23 +292,23 @@ def test_single_groups_unknown_groups_and_bad_segments_are_refused(
 ) -> None:
     group = dict.fromkeys(queen_grid.regions, "A") | {"r007": "B"}
     with pytest.raises(DesignError, match="one region") as caught:
-        fit_grouped(FORMULA, grid_panel, groups=group, model="ols")
+        so.fit(FORMULA, grid_panel, groups=group, model="ols")
     assert "r007" in str(caught.value)
     with pytest.raises(UnknownColumnError, match="no grouping 'country'"):
-        fit_grouped(FORMULA, grid_panel, queen_grid, groups="country")
+        so.fit(FORMULA, grid_panel, queen_grid, groups="country")
     with pytest.raises(OptionError, match="one name per period"):
-        fit_grouped(FORMULA, grid_panel, queen_grid, segments=("a", "b"))
+        so.fit(FORMULA, grid_panel, queen_grid, segments=("a", "b"))
     with pytest.raises(DesignError, match="segment of its own"):
-        fit_grouped(FORMULA, grid_panel, queen_grid, segments=tuple("abcdef"))
-    alone = fit_grouped(FORMULA, grid_panel, queen_grid, segments=("a", "a", "a", "b", "b", "c"))
+        so.fit(FORMULA, grid_panel, queen_grid, segments=tuple("abcdef"))
+    alone = so.fit(FORMULA, grid_panel, queen_grid, segments=("a", "a", "a", "b", "b", "c"))
     assert any("alone in their segment are absorbed: 2005" in note for note in alone.notes)
 
 
 def test_a_gap_in_the_years_stays_a_gap(grid_panel: Panel, queen_grid: SpatialWeights) -> None:
     gap = grid_panel.select(periods=[2000, 2001, 2004, 2005])
     with pytest.raises(so.SpilloverError, match=r"x1.* of r000 in 2000, .* of r000 in 2004"):
-        fit_grouped("y ~ x0 + lag(x1)", gap, queen_grid)  # 2004 has no year before it; 2001 and 2005 do
-    assert fit_grouped(FORMULA, gap, queen_grid).statistics["n_effective"] == 41 * 3
+        so.fit("y ~ x0 + lag(x1)", gap, queen_grid)  # 2004 has no year before it; 2001 and 2005 do
+    assert so.fit(FORMULA, gap, queen_grid).statistics["n_effective"] == 41 * 3
 
 
 @pytest.mark.data
@@ -325,11 +330,11 @@ def test_europe_with_country_year_effects(data: Path) -> None:
     links[np.repeat(np.arange(n), 6), np.argsort(-closeness, axis=1)[:, :6].ravel()] = 1.0
     weights = SpatialWeights(row_standardised(links), panel.regions, "6 nearest", "row")
     with pytest.raises(WeightsError, match="artefact"):
-        fit_grouped("log(epo_patents) ~ log(emp_hti)", panel, weights, groups="country")
+        so.fit("log(epo_patents) ~ log(emp_hti)", panel, weights, groups="country")
     cut = within_groups(weights, dict(zip(panel.regions, panel.groups["country"], strict=True)))
     assert "of one region only" in " ".join(cut.notes)
     part = panel.select(regions=cut.regions)
-    fit = fit_grouped("log(epo_patents) ~ log(emp_hti)", part, cut, groups="country")
+    fit = so.fit("log(epo_patents) ~ log(emp_hti)", part, cut, groups="country")
     groups = fit.statistics["n_groups"]
     assert fit.statistics["n_effective"] == (cut.n - groups) * 4  # 5 years less one
     assert -1.0 < fit.rho < 1.0
@@ -340,7 +345,7 @@ def test_slx_across_borders_is_allowed_with_a_warning_and_equals_dummies() -> No
     group = {r: "north" if i < 18 else "south" for i, r in enumerate(weights.regions)}
     panel = simulate_grouped(weights, group, 4, 1)
     with pytest.warns(AssumptionWarning, match="W crosses groups"):
-        fit = fit_grouped(FORMULA, panel, weights, groups=group, model="slx", covariance="cluster")
+        fit = so.fit(FORMULA, panel, weights, groups=group, model="slx", covariance="cluster")
     x = [panel["x0"], panel["x1"], weights.lag(panel["x0"]), weights.lag(panel["x1"])]
     codes = np.array([group[r] == "south" for r in weights.regions]).astype(int)
     cells = np.eye(8)[(codes[:, None] * 4 + np.arange(4)).ravel()]
@@ -351,7 +356,7 @@ def test_slx_across_borders_is_allowed_with_a_warning_and_equals_dummies() -> No
 
 def test_effects_by_region_read_a_grouped_fit() -> None:
     weights, group = block_weights(SIZES)
-    fit = fit_grouped(FORMULA, simulate_grouped(weights, group, T, 3), weights, groups=group)
+    fit = so.fit(FORMULA, simulate_grouped(weights, group, T, 3), weights, groups=group)
     found = regional_effects(fit, "x0")  # type: ignore[arg-type]
     w = weights.matrix.toarray()
     m = np.linalg.solve(np.eye(len(w)) - fit.rho * w, fit.estimates["x0"] * np.eye(len(w)) + fit.estimates["W*x0"] * w)
@@ -368,7 +373,7 @@ def test_intervals_cover_and_group_shocks_do_not_bias(covariance: str) -> None:
     truth, found, covered = np.array([1.0, -0.5, 0.5, 0.3, 0.4]), [], []
     for seed in range(300):
         panel = simulate_grouped(weights, group, 6, 100 + seed)
-        fit = fit_grouped(FORMULA, panel, weights, groups=group, covariance=covariance)
+        fit = so.fit(FORMULA, panel, weights, groups=group, covariance=covariance)
         low, high = fit.estimates.confint().T
         found.append(fit.estimates.values)
         covered.append((low <= truth) & (truth <= high))

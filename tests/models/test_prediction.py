@@ -12,7 +12,6 @@ from simulated import lattice, named_weights, nearest, row_standardised, simulat
 from spillover.effects.impacts import average_effects
 from spillover.errors import AlignmentError, AssumptionWarning, MissingCellError, OptionError, UnknownColumnError
 from spillover.models.change import change
-from spillover.models.grouped import fit_grouped
 from spillover.models.missing import fit_missing
 from spillover.models.prediction import predict
 from spillover.models.static_fit import StaticFit
@@ -164,11 +163,11 @@ def test_new_periods_and_regions_need_effects_that_allow_them(grid_panel: Panel,
 
 def test_grouped_and_missing_fits_predict_too(grid_panel: Panel, queen_grid: SpatialWeights) -> None:
     ordinary = so.fit(FORMULA, grid_panel, queen_grid)
-    grouped = fit_grouped(FORMULA, grid_panel, queen_grid)
+    grouped = so.fit(FORMULA, grid_panel, queen_grid, groups=dict.fromkeys(grid_panel.regions, "all"))
     one, two = predict(ordinary, interval=0.95), predict(grouped, interval=0.95)
     assert two.values == pytest.approx(one.values, abs=1e-9)
     assert two.std_errors == pytest.approx(one.std_errors, rel=1e-8)
-    segments = fit_grouped(FORMULA, grid_panel, queen_grid, segments=("a", "a", "b", "b", "b", "b"))
+    segments = so.fit(FORMULA, grid_panel, queen_grid, segments=("a", "a", "b", "b", "b", "b"))
     errors = predict(segments, interval=0.95).std_errors
     assert errors is not None
     assert errors[:, 0].mean() > errors[:, 5].mean()  # two years carry less than four

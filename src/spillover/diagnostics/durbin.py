@@ -111,10 +111,10 @@ def _scores(
     matrix: sp.csr_matrix,
     transformation: Transformation,
 ) -> _Scores:
-    exact = Transformation(transformation.effects, "lee-yu", transformation.n, transformation.t)
+    exact = transformation.exact
     e, b = _residuals(y, z)
     sigma2 = float(np.sum(e * e)) / exact.m
-    trace, gram = _centred_traces(matrix, exact.removes_periods)
+    trace, gram = _centred_traces(matrix, exact.centring)
     curvature = exact.t_star * (gram - 2.0 * trace**2 / exact.n_star)
     g = exact.remove_means(matrix @ (z @ b).reshape(y.shape))
     products = _left_of(z, np.column_stack([wx, g.ravel()]), wx.shape[1]) / sigma2

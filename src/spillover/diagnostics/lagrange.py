@@ -5,7 +5,7 @@ their size under every kind of effect. "conventional" is the textbook form (Anse
 2008; Elhorst 2014), uncentred and with (n, t) counts: over-sized with fixed effects, for comparison only.
 
 With e = M_Z y, σ² = e'e/m, g = W y − W e demeaned (W Z b where Wι = ι), g⊥ = M_Z g and W centred to
-JWJ when period means are removed:
+JWJ when period means (of groups) are removed:
     d_ρ = e'Wy/σ² − T* tr W,  d_λ = e'We/σ² − T* tr W,
     K = T*{tr(W'W + WW) − 2 (tr W)²/n*},  I = g⊥'g⊥/σ² + K,
     LM lag = d_ρ²/I,  LM error = d_λ²/K,
@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from spillover.errors import DesignError
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.numerics.least_squares import Projection, project
-from spillover.numerics.within import Transformation
+from spillover.numerics.within import Centring, Transformation
 from spillover.typing import FloatArray
 
 REFERENCES = {
@@ -105,10 +105,10 @@ def _valid(
     y: FloatArray, wy: FloatArray, z: FloatArray, matrix: sp.csr_matrix, transformation: Transformation
 ) -> _Scores:
     # Size depends on counting what the transformation leaves, whatever the user's choice for estimation.
-    exact = Transformation(transformation.effects, "lee-yu", transformation.n, transformation.t)
+    exact = transformation.exact
     e, _ = _residuals(y, z)
     sigma2 = float(np.sum(e * e)) / exact.m
-    trace, gram = _centred_traces(matrix, exact.removes_periods)
+    trace, gram = _centred_traces(matrix, exact.centring)
     # W(Zb + effects) = W y − W e: with Wι ≠ ι the period effects do not drop out of W Z b.
     g = wy - exact.remove_means(matrix @ e)
     rest = float(_project(z, g).residual_products[0, 0])
@@ -125,7 +125,7 @@ def _conventional(y: FloatArray, wy: FloatArray, z: FloatArray, matrix: sp.csr_m
     n, t = y.shape
     e, b = _residuals(y, z)
     sigma2 = float(np.sum(e * e)) / (n * t)
-    _, gram = _centred_traces(matrix, centre=False)
+    _, gram = _centred_traces(matrix, Centring(matrix.shape[0]))
     rest = float(_project(z, matrix @ (z @ b).reshape(y.shape)).residual_products[0, 0])
     return _Scores(
         d_rho=float(np.sum(e * wy)) / sigma2,
@@ -135,15 +135,17 @@ def _conventional(y: FloatArray, wy: FloatArray, z: FloatArray, matrix: sp.csr_m
     )
 
 
-def _centred_traces(matrix: sp.csr_matrix, centre: bool) -> tuple[float, float]:
-    """(tr V, tr(V'V + VV)) for V = W or V = JWJ, from row and column sums."""
+def _centred_traces(matrix: sp.csr_matrix, centring: Centring) -> tuple[float, float]:
+    """(tr V, tr(V'V + VV)) for V = W or V = JWJ with J = I − QQ'.
+
+    tr V = −tr Q'WQ,  tr V'V = ‖W‖² − ‖Q'W‖² − ‖WQ‖² + ‖Q'WQ‖²,  tr VV = tr WW − 2 tr Q'WWQ + tr (Q'WQ)².
+    """
     gram = float(matrix.multiply(matrix).sum() + matrix.multiply(matrix.T).sum())
-    if not centre:
+    if not centring.active:
         return 0.0, gram
-    n = matrix.shape[0]
-    rows = np.asarray(matrix.sum(axis=1)).ravel()
-    columns = np.asarray(matrix.sum(axis=0)).ravel()
-    total = rows.sum()
-    squares = -float(columns @ columns + rows @ rows) / n + total**2 / n**2
-    product = -2.0 * float(columns @ rows) / n + total**2 / n**2
-    return -total / n, gram + squares + product
+    q = centring.basis
+    right, left = sp.csr_matrix(matrix @ q), sp.csr_matrix(matrix.T @ q)  # (n, G) WQ and W'Q
+    both = sp.csr_matrix(q.T @ right)
+    inner = float(both.multiply(both).sum() + both.multiply(both.T).sum())
+    outer = float(right.multiply(right).sum() + left.multiply(left).sum() + 2.0 * left.multiply(right).sum())
+    return -float(both.diagonal().sum()), gram - outer + inner

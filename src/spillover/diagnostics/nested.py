@@ -116,7 +116,7 @@ def _other_data(general: SpatialFit, restricted: SpatialFit) -> str:
     changed = [name for name in shared if _digest(_regressor(a, name)) != _digest(_regressor(b, name))]
     if changed:
         return f"other data of {show_labels(changed)}"
-    for what in ("effects", "correction"):
+    for what in ("effects", "correction", "groups", "segments"):
         one, other = getattr(general.spec, what), getattr(restricted.spec, what)
         if one != other:
             return f"{what} {one!r} and {other!r}"

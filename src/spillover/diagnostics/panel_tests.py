@@ -57,9 +57,9 @@ def residual_moran(
     """
     n, t = residuals.shape
     k = z.shape[1]
-    trace, gram = _centred_traces(matrix, transformation.removes_periods)
-    t_left = t - int(transformation.removes_regions)
-    n_left = n - int(transformation.removes_periods)
+    exact_means = transformation.exact
+    trace, gram = _centred_traces(matrix, exact_means.centring)
+    t_left, n_left = exact_means.t_star, exact_means.n_star
     inverse = _inverse_gram(z)
     lagged = _symmetric_lag(z.T.reshape(k, n, t), matrix, transformation)
     products = inverse @ (z.T @ lagged)
@@ -82,26 +82,29 @@ def residual_moran_by_period(
 ) -> tuple[ResidualMoran, ...]:
     """Moran's I of the residuals of every period.
 
-    The residuals of period t have covariance S = cP − Z_t(Z'Z)⁻¹Z_t' (c = 1 − 1/T after region effects, P centring
-    after period effects); the ratio has mean tr VS/tr S and, by a first-order expansion with the exact small-sample
-    factor of spherical errors, variance 2 tr[((V − rI)S)²]/(tr S)²·d/(d + 2), d = (tr S)²/tr S², V = (W + W')/2.
+    The residuals of period t have covariance S = cP − Z_t(Z'Z)⁻¹Z_t' (c = 1 − 1/T after region effects, with T of its
+    segment, P centring after period effects); the ratio has mean tr VS/tr S and, by a first-order expansion with the
+    exact small-sample factor of spherical errors, variance 2 tr[((V − rI)S)²]/(tr S)²·d/(d + 2), d = (tr S)²/tr S²,
+    V = (W + W')/2.
     """
     n, t = residuals.shape
     k = z.shape[1]
     inverse = _inverse_gram(z)
-    trace, gram = _centred_traces(matrix, transformation.removes_periods)
-    n_left = n - int(transformation.removes_periods)
-    c = 1.0 - int(transformation.removes_regions) / t
+    trace, gram = _centred_traces(matrix, transformation.exact.centring)
+    n_left, shares = transformation.exact.n_star, transformation.exact.period_shares
     found = []
     for s, period in enumerate(periods):
         own = z.reshape(n, t, k)[:, s, :]
+        c = float(shares[s])
+        if c == 0.0:  # alone in its segment: no residual is left
+            continue
         lagged = _symmetric_lag(own.T[:, :, None], matrix, transformation)
         cross, square = own.T @ lagged, own.T @ own
         size = c * n_left - float(np.sum(inverse * square))
         mean = (c * trace - float(np.sum(inverse * cross))) / size
 
         def spread(
-            r: float, cross: FloatArray = cross, square: FloatArray = square, lagged: FloatArray = lagged
+            r: float, c: float = c, cross: FloatArray = cross, square: FloatArray = square, lagged: FloatArray = lagged
         ) -> float:
             """tr[((V − rI)S)²]."""
             whole = gram / 2.0 - 2.0 * r * trace + r * r * n_left
@@ -140,9 +143,7 @@ def _symmetric_lag(columns: FloatArray, matrix: sp.csr_matrix, transformation: T
     """(n t, k) of (W + W')/2 applied to (k, n, t) columns, period means removed where the effects remove them."""
     k, n, t = columns.shape
     flat = columns.transpose(1, 0, 2).reshape(n, k * t)
-    lagged = np.asarray((matrix @ flat + matrix.T @ flat) / 2.0).reshape(n, k, t)
-    if transformation.removes_periods:
-        lagged = lagged - lagged.mean(axis=0)
+    lagged = transformation.exact.centring.left(np.asarray((matrix @ flat + matrix.T @ flat) / 2.0)).reshape(n, k, t)
     return np.asarray(lagged.transpose(0, 2, 1).reshape(n * t, k))
 
 
@@ -179,8 +180,7 @@ def remaining_error_test(
     if not engine.dense:
         return NotApplicable(name, f"it needs n × n work, which stops at n = 1,200; here n = {engine.n}")
     w, g = engine.matrix.toarray(), engine.multiplier(rho).dense_g
-    if transformation.removes_periods:
-        w, g = _centred(w), _centred(g)
+    w, g = transformation.exact.centring.both(w), transformation.exact.centring.both(g)
     t_star, m = transformation.t_star, transformation.m
     reach = wy - transformation.apply(engine.multiplier(rho).apply_g(residuals))  # G(Zδ + effects)
     slope = np.linalg.lstsq(z, reach.ravel(), rcond=None)[0]
@@ -208,10 +208,6 @@ def remaining_error_test(
 def _gram(a: FloatArray, b: FloatArray) -> float:
     """tr(A'B + AB)."""
     return float(np.sum(a * b) + np.sum(a * b.T))
-
-
-def _centred(a: FloatArray) -> FloatArray:
-    return np.asarray(a - a.mean(axis=0) - a.mean(axis=1, keepdims=True) + a.mean())
 
 
 # -- variances ---------------------------------------------------------------------------------------
@@ -253,7 +249,8 @@ def serial_correlation_test(
 ) -> HypothesisTest | NotApplicable:
     """Slope of e_it on e_i,t−1 against its value for independent errors, clustered by region.
 
-    Region effects make independent errors correlate −1/(T − 1); without them the null value is 0. Only neighbouring
+    Region effects make independent errors correlate −1/(T − 1) within a segment of T periods; without them, and between
+    segments, the null value is 0. Only neighbouring
     periods count where periods are whole numbers with gaps.
 
     Parameters
@@ -268,13 +265,11 @@ def serial_correlation_test(
     if follows.sum() < 2:
         return NotApplicable(name, "fewer than two pairs of neighbouring periods")
     before, after = residuals[:, :-1][:, follows], residuals[:, 1:][:, follows]
-    expected = -1.0 / (t - 1.0) if transformation.removes_regions else 0.0
-    power = float(np.sum(before * before))
-    slope = float(np.sum(before * after)) / power
+    expected = _null_slopes(transformation)[follows]
     # Rows under the null value, so that the test does not need a consistent slope under the alternative.
     rows = np.sum(before * (after - expected * before), axis=1)
-    error = float(np.sqrt(np.sum((rows - rows.mean()) ** 2) * n / (n - 1.0))) / power
-    statistic = (slope - expected) / error
+    error = float(np.sqrt(np.sum((rows - rows.mean()) ** 2) * n / (n - 1.0)))
+    statistic = float(rows.sum()) / error
     return HypothesisTest(
         name=name,
         statistic=statistic,
@@ -284,6 +279,16 @@ def serial_correlation_test(
         df=float(n - 1),
         reference=SERIAL_REFERENCE,
     )
+
+
+def _null_slopes(transformation: Transformation) -> FloatArray:
+    """(t − 1,) slope of e_it on e_i,t−1 for independent errors."""
+    slopes = np.zeros(transformation.t - 1)
+    for periods in transformation.segment_means:
+        if periods.size > 1:
+            inside = np.isin(np.arange(transformation.t), periods)
+            slopes[inside[1:] & inside[:-1]] = -1.0 / (periods.size - 1.0)
+    return slopes
 
 
 def _consecutive(periods: Sequence[int | str]) -> np.ndarray:

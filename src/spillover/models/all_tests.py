@@ -21,7 +21,6 @@ from spillover.errors import SpilloverError
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.models.hausman import mundlak_test
 from spillover.models.specification import specification_tests
-from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -79,18 +78,9 @@ def _guarded(name: str, tests: Callable[[], Sequence[Outcome]]) -> Sequence[Outc
         return [NotApplicable(name, error.what)]
 
 
-def _plain(fit: SpatialFit) -> str:
-    """Why tests for plain region and period effects do not apply; an empty string if they do."""
-    if not isinstance(fit.design.transformation, Transformation):
-        return "it is derived for region and period effects, and this fit has grouped ones"
-    return ""
-
-
 def _durbin(fit: SpatialFit) -> Sequence[Outcome]:
     weights, design = fit.weights, fit.design
-    reason = _plain(fit)
-    if weights is None:
-        reason = "the fit has no W"
+    reason = "the fit has no W" if weights is None else ""
     if len(fit.roles.outcome) > 1:
         reason = "the outcome has several spatial lags"
     if reason:
@@ -115,10 +105,8 @@ def _durbin(fit: SpatialFit) -> Sequence[Outcome]:
 
 def _moran(fit: SpatialFit, by_period: bool) -> Sequence[Outcome]:
     weights, design = fit.weights, fit.design
-    reason = "the fit has no W" if weights is None else _plain(fit)
-    if reason:
-        return [NotApplicable("residual Moran's I", reason)]
-    assert weights is not None
+    if weights is None:
+        return [NotApplicable("residual Moran's I", "the fit has no W")]
     exact = fit.spec.model in LEAST_SQUARES
     given = (fit.residuals, _filtered(fit), weights.matrix, design.transformation)
     found = [residual_moran(*given, exact=exact).test]
@@ -142,8 +130,6 @@ def _remaining(fit: SpatialFit) -> Outcome:
     name, weights, design = "LM error in the lag model", fit.weights, fit.design
     if fit.spec.model not in ("sar", "sdm") or weights is None or len(fit.roles.outcome) != 1:
         return NotApplicable(name, f"it belongs to SAR and SDM with one W, not to {fit.spec.model.upper()}")
-    if _plain(fit):
-        return NotApplicable(name, _plain(fit))
     sigma2 = float(fit.statistics["sigma2"])
     return remaining_error_test(
         fit.residuals, design.wy, design.z, weights.engine, fit.rho, sigma2, design.transformation
@@ -151,10 +137,10 @@ def _remaining(fit: SpatialFit) -> Outcome:
 
 
 def _dependence(fit: SpatialFit, seed: int) -> Sequence[Outcome]:
-    reason = _plain(fit)
-    if reason:
-        return [NotApplicable("Pesaran CD", reason)]
     transformation = fit.design.transformation
+    if not transformation.is_plain:
+        reason = "means of groups and segments relate residuals in ways that its distribution does not know"
+        return [NotApplicable("Pesaran CD", reason)]
     found = [cd_test(fit.residuals, transformation)]
     if transformation.removes_periods:
         found.append(weighted_cd_test(fit.residuals, transformation, seed))
@@ -171,6 +157,4 @@ def _variances(fit: SpatialFit) -> Outcome:
 
 
 def _serial(fit: SpatialFit) -> Outcome:
-    if _plain(fit):
-        return NotApplicable("serial correlation", _plain(fit))
     return serial_correlation_test(fit.residuals, fit.design.transformation, fit.design.periods)

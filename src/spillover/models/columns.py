@@ -1,6 +1,6 @@
 """Formula + Panel + W → `Columns`: raw arrays, before any effect is removed, for models outside the main design.
 
-Grouped effects, counts and missing outcomes each remove effects in their own way, so they share only this step.
+Counts and missing outcomes each remove effects in their own way, so they share only this step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numpy as np
 
 from spillover.errors import DesignError, MissingCellError, OptionError, UnknownColumnError, did_you_mean, show_labels
 from spillover.models.formula import Formula, evaluate_term, parse_formula
-from spillover.numerics.grouped import GroupedTransformation
 from spillover.numerics.least_squares import Projection, project
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel, Period
@@ -47,7 +46,7 @@ class Columns:
     own: dict[str, int]
     neighbour: dict[str, int]
     response: str
-    transformation: Transformation | GroupedTransformation
+    transformation: Transformation
 
     @property
     def k(self) -> int:
@@ -71,7 +70,7 @@ def build_columns(
     weights: SpatialWeights | None,
     *,
     model: str,
-    transformation: Transformation | GroupedTransformation,
+    transformation: Transformation,
     lagged: Sequence[str] | None = None,
     missing_outcome: bool = False,
 ) -> Columns:

@@ -19,8 +19,9 @@ import numpy as np
 
 from spillover.errors import EstimationError
 from spillover.models.design import Design
-from spillover.numerics.operators import Operator, Traces, centred_dense, traces
+from spillover.numerics.operators import Operator, Traces, traces
 from spillover.numerics.pairs import rademacher, weighted_squares
+from spillover.numerics.within import Centring, Positions
 from spillover.typing import FloatArray
 
 TRACE_PROBES = 128
@@ -69,9 +70,9 @@ class Point:
         return self.block[: self.k].reshape(self.k, -1).T
 
     @property
-    def centre(self) -> bool:
-        """Operators act between period means: A stands for JAJ."""
-        return self.design.transformation.drops_unit_root
+    def centring(self) -> Centring:
+        """J: operators act between period means (of groups), A stands for JAJ."""
+        return self.design.transformation.centring
 
     @cached_property
     def linear(self) -> FloatArray:
@@ -91,7 +92,7 @@ class Point:
     def traces(self) -> Traces:
         """Traces of the operators and of their products."""
         operators = tuple(term.operator for term in self.terms)
-        return traces(operators, self.centre, lambda: rademacher(self.residuals.shape[0], TRACE_PROBES))
+        return traces(operators, self.centring, lambda: rademacher(self.residuals.shape[0], TRACE_PROBES))
 
     @cached_property
     def quadratic(self) -> QuadraticParts:
@@ -120,7 +121,7 @@ def information(point: Point) -> Information:
     """Expected information (Lee 2004; Lee & Yu 2010; Anselin 1988 for errors), inverted by blocks.
 
     I_δδ = Z'Z/σ², I_δρ = Z'g/σ², I_kl = g_k'g_l/σ² + T*(tr A_kA_l + tr A_k'A_l), I_kσ = T* tr A_k/σ²,
-    I_σσ = m/(2σ⁴); Z and g filtered, A centred to JAJ when one unit root of W is transformed away.
+    I_σσ = m/(2σ⁴); Z and g filtered, A centred to JAJ when unit roots of W are transformed away.
     """
     transformation, sigma2, k = point.design.transformation, point.sigma2, point.k
     t_star, m, q = transformation.t_star, transformation.m, len(point.terms)
@@ -170,22 +171,18 @@ def sandwich_covariance(point: Point) -> FloatArray:
 def nonnormal_score_variance(point: Point) -> FloatArray:
     """(k + q + 1, k + q + 1) Ω: what third and fourth moments add to the variance of the score.
 
-    With region means removed the third-moment terms vanish; κ4 and μ3 are recovered from demeaned residuals
-    with the factors of the within transformation.
+    The errors enter through the diagonals of J_T ⊗ A, of J_T ⊗ J_N for σ². With region means removed the third-moment
+    terms vanish; κ4 and μ3 are recovered from demeaned residuals with the factors of the within transformation.
     """
     transformation, sigma2, e = point.design.transformation, point.sigma2, point.residuals
     n, t = e.shape
     k, q = point.k, len(point.terms)
     third, fourth = _cumulants(point)
-    diagonals = np.vstack([point.quadratic.diagonals, np.full((1, n), 0.5 / sigma2)])  # σ²: A = I/(2σ²)
-    # Σ_it of squared diagonals of J_T ⊗ A, and of J_T ⊗ J_N for σ².
-    share_t = ((t - 1) / t) ** 2 if transformation.removes_regions else 1.0
-    share_n = (n - 1) / n if transformation.removes_periods else 1.0
-    share = np.full((q + 1, q + 1), share_t)
-    share[q, :] *= share_n
-    share[:, q] *= share_n
+    transformation = transformation.exact
+    diagonals = np.vstack([point.quadratic.diagonals, 0.5 / sigma2 * transformation.region_shares])
     excess = np.zeros((k + q + 1, k + q + 1))
-    excess[k:, k:] = fourth * share * (diagonals @ diagonals.T) * t / sigma2**2
+    squares = float(np.sum(transformation.period_shares**2))
+    excess[k:, k:] = fourth * squares * (diagonals @ diagonals.T) / sigma2**2
     if not transformation.removes_regions:
         linear = np.concatenate([point.block[:k], point.linear, np.zeros((1, n, t))]).sum(axis=2)  # (k + q + 1, n)
         mixed = np.zeros_like(excess)
@@ -195,13 +192,17 @@ def nonnormal_score_variance(point: Point) -> FloatArray:
 
 
 def _cumulants(point: Point) -> tuple[float, float]:
-    """(μ3, κ4) of the errors from within residuals: each demeaned dimension r shrinks them by a_r and c_r."""
-    transformation, e = point.design.transformation, point.residuals
-    sizes = [e.shape[1]] * transformation.removes_regions + [e.shape[0]] * transformation.removes_periods
-    c = float(np.prod([(1 - 1 / r) ** 4 + (r - 1) / r**4 for r in sizes]))
-    a = float(np.prod([(1 - 1 / r) ** 3 - (r - 1) / r**3 for r in sizes]))
-    second = float(np.mean(e**2))
-    return float(np.mean(e**3)) / a, (float(np.mean(e**4)) - 3 * second**2) / c
+    """(μ3, κ4) of the errors from within residuals; a mean of r cells shrinks them by a_r and c_r, σ² by b_r."""
+    transformation, e = point.design.transformation.exact, point.residuals
+    a, b, c, normal = 1.0, 1.0, 1.0, 1.0
+    for r in (transformation.region_sizes, transformation.period_sizes):
+        left = 1.0 / r
+        c *= float(np.mean((1.0 - left) ** 4 + (1.0 - left) * left**3))
+        a *= float(np.mean((1.0 - left) ** 3 - (1.0 - left) * left**2))
+        b *= float(np.mean(1.0 - left))
+        normal *= float(np.mean((1.0 - left) ** 2))
+    second = float(np.mean(e**2)) / b
+    return float(np.mean(e**3)) / a, (float(np.mean(e**4)) - 3.0 * normal * second**2) / c
 
 
 # -- robust: scores by region and period ---------------------------------------------------------------
@@ -220,10 +221,10 @@ def quadratic_parts(point: Point) -> QuadraticParts:
     """Exact for small n; for large n with the serial correlation of the errors common to the regions."""
     operators = [term.operator for term in point.terms]
     if all(operator.small for operator in operators):
-        matrices = tuple((a + a.T) / 2.0 for a in (centred_dense(operator, point.centre) for operator in operators))
+        matrices = tuple((a + a.T) / 2.0 for a in (point.centring.both(operator.dense) for operator in operators))
         return QuadraticParts(np.array([np.diag(h) for h in matrices]), matrices, None)
     squares = np.sum(point.residuals**2, axis=1)
-    total, diagonals = weighted_squares(tuple(operators), squares, point.centre)
+    total, diagonals = weighted_squares(tuple(operators), squares, point.centring)
     weighted = diagonals * squares
     return QuadraticParts(diagonals, None, total - weighted @ weighted.T)
 
@@ -266,11 +267,12 @@ def score_rows(point: Point) -> FloatArray:
     rows = np.empty((n, t, k + len(point.terms) + 1))
     rows[:, :, :k] = slopes / sigma2
     # Centred with what the transformation leaves of σ², so that rows sum to the score.
-    gap = e**2 - sigma2 * transformation.t_star / t
+    periods = transformation.period_shares
+    gap = e**2 - sigma2 * periods
     for i, term in enumerate(point.terms):
         own = point.quadratic.diagonals[i][:, None] * gap
         rows[:, :, k + i] = (own if term.lag_column is None else own + e * point.linear[i]) / sigma2
-    rows[:, :, -1] = (e**2 - sigma2 * transformation.m / (n * t)) / (2.0 * sigma2**2)
+    rows[:, :, -1] = (e**2 - sigma2 * np.outer(transformation.region_shares, periods)) / (2.0 * sigma2**2)
     return rows
 
 
@@ -284,8 +286,18 @@ def region_scores(point: Point) -> FloatArray:
     squares = np.sum(e**2, axis=1)
     gap = squares - sigma2 * transformation.t_star
     spatial = np.einsum("qnt,nt->nq", point.linear, e) + (point.quadratic.diagonals * gap).T
-    last = (squares - sigma2 * transformation.m / len(e)) / (2.0 * sigma2**2)
+    last = (squares - sigma2 * transformation.t_star * transformation.region_shares) / (2.0 * sigma2**2)
     return np.column_stack([slopes / sigma2, spatial / sigma2, last])
+
+
+def group_scores(point: Point, groups: Positions) -> FloatArray:
+    """(G, ·) scores by group, with the whole quadratic form of each: operators link no two groups."""
+    rows = region_scores(point)
+    e, k = point.residuals, point.k
+    for i, term in enumerate(point.terms):
+        own = point.quadratic.diagonals[i] * np.sum(e**2, axis=1)
+        rows[:, k + i] += (np.sum(e * term.operator.apply(e), axis=1) - own) / point.sigma2
+    return np.array([rows[members].sum(axis=0) for members in groups])
 
 
 def period_scores(point: Point, rows: FloatArray) -> FloatArray:

@@ -16,6 +16,7 @@ from spillover.errors import (
     show_labels,
 )
 from spillover.models.formula import Formula, evaluate_term, parse_formula, term_name
+from spillover.models.groups import transformation_of
 from spillover.models.spec import ModelSpec, Roles
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
@@ -91,8 +92,7 @@ def build_design(spec: ModelSpec, panel: Panel, roles: Roles) -> Design:
     formula = parse_formula(spec.formula)
     _check_panel(spec, panel)
     y_raw, x_raw = _evaluate(formula, panel)
-    _, n, t = x_raw.shape
-    transformation = Transformation(spec.effects, spec.correction, n, t)
+    transformation = transformation_of(spec, panel)
     lagged = _lagged_positions(spec, formula)
     intercept = formula.intercept and spec.effects == "none"
     terms = [*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{formula.names[j]}" for j in lagged)]
@@ -142,7 +142,7 @@ def _stack(
 
 def _check_panel(spec: ModelSpec, panel: Panel) -> None:
     n, t = panel.shape
-    if spec.effects in ("individual", "two-way") and t < 2:
+    if spec.has_region_effects and t < 2:
         raise DesignError(
             f"{spec.effects} effects need at least two periods",
             got=f"one period ({panel.periods[0]}) of {n} regions",
@@ -223,6 +223,7 @@ ABSORBED = {
     "time": "does not vary over regions within any period, so the period effects absorb it",
     "two-way": "is a sum of a region part and a period part, so the two-way effects absorb it",
 }
+GROUPED = "is a sum of parts that the effects of groups and segments absorb; nothing of it is left"
 
 
 def _check_constants(design: Design, intercept: bool) -> None:
@@ -237,8 +238,12 @@ def _check_constants(design: Design, intercept: bool) -> None:
         left = values - values.mean() if effects == "none" else design.block[at]
         if np.linalg.norm(left) <= CONSTANT_SHARE * float(np.linalg.norm(values)):
             raise DesignError(
-                f"{'the regressor' if name in design.own else 'the outcome'} {name!r} {ABSORBED[effects]}",
-                causes=("a variable that is constant in time (area, distance to the coast)", "a national series"),
+                f"{'the regressor' if name in design.own else 'the outcome'} {name!r} "
+                + (ABSORBED[effects] if design.transformation.is_plain else GROUPED),
+                causes=(
+                    "a variable that is constant in time (area, distance to the coast)",
+                    "a national series, or one that is constant within its group",
+                ),
                 fix=f"drop {name!r}, interact it with something that varies, or use other effects",
             )
 
@@ -256,4 +261,14 @@ def _check_size(design: Design) -> None:
             got=f"{n} regions × {t} periods for {k} slopes",
             expected="more regions than parameters, and at least 20 observations more than slopes",
             fix="drop regressors, lag fewer of them in space (lagged=…), or add regions",
+        )
+    transformation = design.transformation
+    if not transformation.is_plain and transformation.free_observations < k + 10:
+        raise DesignError(
+            "fewer observations than the model needs once the effects of groups are removed",
+            got=f"{n} regions less {len(transformation.group_means)} group means, {t} periods less "
+            f"{len(transformation.segment_means)} segment means: {transformation.free_observations} free observations "
+            f"for {k} slopes",
+            expected=f"at least {k + 10}",
+            fix="use larger groups, fewer segments, or fewer regressors",
         )

@@ -17,6 +17,7 @@ from spillover.errors import (
 )
 from spillover.models.covariance import Point, SpatialTerm
 from spillover.models.design import Design, build_design
+from spillover.models.groups import check_groups, describe_groups
 from spillover.models.likelihood import (
     ConcentratedLikelihood,
     FilteredLikelihood,
@@ -29,12 +30,12 @@ from spillover.models.likelihood import (
 )
 from spillover.models.observed import observed_information
 from spillover.models.result import SpatialFit, estimates_at
-from spillover.models.spec import ModelSpec, Roles, assign_roles
+from spillover.models.spec import Groups, ModelSpec, Roles, assign_roles
 from spillover.numerics.joint import JointMultiplier
 from spillover.numerics.least_squares import Collinearity, Projection, project, triangle_of
 from spillover.numerics.operators import FilteredOperator, GOperator, JointOperator
 from spillover.numerics.threads import one_blas_thread
-from spillover.panel.panel import Panel
+from spillover.panel.panel import Panel, Period
 from spillover.typing import Correction, CovarianceName, Effects, FloatArray, ModelName
 from spillover.weights.weights import SpatialWeights
 
@@ -53,6 +54,8 @@ def fit(
     weights_error: SpatialWeights | None = None,
     cutoff_km: float | None = None,
     time_lags: int | None = None,
+    groups: Groups = None,
+    segments: Mapping[Period, str] | Sequence[str] | None = None,
 ) -> SpatialFit:
     """Fit  y = ρ W y + X β + W X θ + effects + u,  u = λ W u + ε  by exact maximum likelihood.
 
@@ -69,6 +72,9 @@ def fit(
     lagged : regressors that also enter as W x; all by default.
     weights_x, weights_error : another W for the regressors or the error.
     cutoff_km, time_lags : of Conley's and Driscoll and Kraay's kernels.
+    groups : column of `panel.groups`, or region → group (country, macro-region): period effects are then one per group
+        and period. W y and W u need a W with links inside groups only (`within_groups`), rows of sum one.
+    segments : period → name of its segment, or t names: region effects are then one per region and segment.
 
     Returns
     -------
@@ -78,21 +84,27 @@ def fit(
     ------
     AlignmentError : the ids of W and of the panel differ.
     MissingCellError, ValueDomainError, FormulaError : from the formula and the data.
-    DesignError : constant or collinear columns (named), too few observations.
+    DesignError : constant or collinear columns (named), too few observations, groups of one region, a W in which ρ
+        cannot be told from a scale (all groups complete and of one size, Lee 2007).
+    WeightsError : W crosses groups (with examples).
     EstimationError : the maximum is at the bound of ρ or λ, or was not found.
 
     Cost: one QR of (n t, k + 2) columns (twice as many with a spatial error), then O(1) per trial value; W is prepared
-    once per W. Source: Lee & Yu (2010), J. Econometrics 154:165; LeSage & Pace (2009).
+    once per W. Groups cost O(Σ n_g³) more.
+    Sources: Lee & Yu (2010), J. Econometrics 154:165, group by group; Lee (2007), J. Econometrics 140:333; LeSage &
+    Pace (2009).
     """
     spec = ModelSpec(
         formula=formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects or ("two-way" if panel.shape[1] > 1 else "none" if groups is None else "time"),
         correction=correction,
         covariance=covariance,
         lagged=None if lagged is None else tuple(lagged),
         cutoff_km=cutoff_km,
         time_lags=time_lags,
+        groups=groups,
+        segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
     )
     return fit_spec(spec, panel, weights, weights_x=weights_x, weights_error=weights_error)
 
@@ -107,15 +119,15 @@ def fit_spec(
 ) -> SpatialFit:
     """`fit` for a ready `ModelSpec`."""
     roles = assign_roles(spec, panel.regions, weights, weights_x, weights_error)
-    _check_time_effects(spec, roles)
+    cautions = check_groups(spec, panel, roles, lambda: _check_time_effects(spec, roles))
     engines = [w.engine for w in [*(w for _, w in roles.outcome), roles.error] if w is not None]
     if any(not engine.dense for engine in engines):
         with one_blas_thread():
-            return _fit_aligned(spec, panel, roles)
-    return _fit_aligned(spec, panel, roles)
+            return _fit_aligned(spec, panel, roles, cautions)
+    return _fit_aligned(spec, panel, roles, cautions)
 
 
-def _fit_aligned(spec: ModelSpec, panel: Panel, roles: Roles) -> SpatialFit:
+def _fit_aligned(spec: ModelSpec, panel: Panel, roles: Roles, cautions: tuple[str, ...]) -> SpatialFit:
     design = build_design(spec, panel, roles)
     lags = _error_lags(design, roles)
     triangle = _triangle(design, lags)
@@ -153,7 +165,7 @@ def _fit_aligned(spec: ModelSpec, panel: Panel, roles: Roles) -> SpatialFit:
         solution=solution,
         roles=roles,
         point=point,
-        notes=_notes(spec, roles, design),
+        notes=(*cautions, *describe_groups(panel, spec, design.transformation), *_notes(spec, roles, design)),
         panel=panel,
     )
     return _warn_of_weak_identification(fitted)
@@ -220,11 +232,11 @@ def _solve(design: Design, roles: Roles, triangle: FloatArray, projection: Proje
                 fix="use model='sdm' or 'sar' with several W, or one W with model='sac' or 'gns'",
             )
         matrices = tuple(w.matrix for _, w in roles.outcome)
-        solution = maximise_joint(projection, *counts, matrices, transformation.drops_unit_root)
+        solution = maximise_joint(projection, *counts, matrices, transformation.unit_roots)
     elif roles.error is None:
         engine = roles.outcome[0][1].engine
         solution = maximise(
-            ConcentratedLikelihood(projection.residual_products, *counts, engine, transformation.drops_unit_root)
+            ConcentratedLikelihood(projection.residual_products, *counts, engine, transformation.unit_roots)
         )
     else:
         size = design.k + 1 + len(roles.outcome)
@@ -239,7 +251,7 @@ def _solve(design: Design, roles: Roles, triangle: FloatArray, projection: Proje
                 *counts,
                 roles.error.engine,
                 lag,
-                transformation.drops_unit_root,
+                transformation.unit_roots,
             )
         )
     if solution.at_bound or not solution.converged:
@@ -290,7 +302,7 @@ def _check_fit(design: Design, sigma2: float) -> None:
 
 def _check_time_effects(spec: ModelSpec, roles: Roles) -> None:
     """The exact transformation of time effects needs Wι = ι for every W of the outcome and of the error."""
-    if spec.effects not in ("time", "two-way"):
+    if not spec.has_period_effects:
         return
     for weights in [*(w for _, w in roles.outcome), *([roles.error] if roles.error is not None else [])]:
         if weights.rows_sum_to_one:
@@ -304,7 +316,8 @@ def _check_time_effects(spec: ModelSpec, roles: Roles) -> None:
                 got=f"standardisation {weights.standardisation!r}, row sums from "
                 f"{weights.row_sums.min():.4g} to {weights.row_sums.max():.4g}",
                 causes=causes,
-                fix='use weights.standardise("row"), effects="individual", model="slx", or, for sar and sdm, '
+                fix=("" if spec.groups is None else "use within_groups(weights, groups), which standardises, or ")
+                + 'use weights.standardise("row"), effects="individual", model="slx", or, for sar and sdm, '
                 'correction="none" (dummies; ρ then carries a bias of order 1/n)',
             )
         warnings.warn(
@@ -316,17 +329,17 @@ def _check_time_effects(spec: ModelSpec, roles: Roles) -> None:
 
 def _log_likelihood(point: Point, roles: Roles) -> float:
     transformation = point.design.transformation
-    drops, m = transformation.drops_unit_root, transformation.m
+    roots, m = transformation.unit_roots, transformation.m
     total = float(gaussian(point.sigma2 * m, m))
     values = {term.name: term.value for term in point.terms}
     if len(roles.outcome) == 1:
-        total += transformation.t_star * float(log_determinant(roles.outcome[0][1].engine, values["rho"], drops))
+        total += transformation.t_star * float(log_determinant(roles.outcome[0][1].engine, values["rho"], roots))
     elif roles.outcome:
         rhos = np.array([values[name] for name in roles.rho_names])
         joint = JointMultiplier(tuple(w.matrix for _, w in roles.outcome), rhos).log_determinant()
-        total += transformation.t_star * (joint - (np.log1p(-rhos.sum()) if drops else 0.0))
+        total += transformation.t_star * (joint - roots * np.log1p(-rhos.sum()))
     if roles.error is not None:
-        total += transformation.t_star * float(log_determinant(roles.error.engine, values["lambda"], drops))
+        total += transformation.t_star * float(log_determinant(roles.error.engine, values["lambda"], roots))
     return total
 
 
@@ -354,6 +367,10 @@ def _statistics(
         "condition_number": projection.condition,
         "covariance": spec.resolved_covariance,
     }
+    if spec.groups is not None:
+        statistics["n_groups"] = len(transformation.groups or ())
+    if spec.segments is not None:
+        statistics["n_segments"] = len(transformation.segments or ())
     if solution is not None:
         statistics |= {
             "converged": solution.converged,
@@ -375,7 +392,7 @@ def _statistics(
 def _notes(spec: ModelSpec, roles: Roles, design: Design) -> tuple[str, ...]:
     notes = []
     n, _ = design.shape
-    if spec.effects in ("individual", "two-way") and spec.correction == "none":
+    if spec.has_region_effects and spec.correction == "none":
         notes.append("Without the Lee–Yu transformation σ² is too small by about the factor (T − 1)/T.")
     if spec.resolved_covariance == "cluster" and n < 30:
         notes.append(f"Only {n} clusters: clustered errors are themselves uncertain below about 30 clusters.")

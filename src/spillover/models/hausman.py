@@ -19,7 +19,6 @@ from spillover.models.random_effects import (
     build_random_design,
     fit_random_design,
 )
-from spillover.numerics.within import Transformation
 
 if TYPE_CHECKING:
     from spillover.models.result import SpatialFit
@@ -116,7 +115,7 @@ def _why_not(fit: SpatialFit) -> str:
         return "the fit has no region effects"
     if fit.spec.model not in MODELS:
         return f"random effects are not available for {fit.spec.model.upper()}"
-    if not isinstance(fit.design.transformation, Transformation):
+    if not fit.design.transformation.is_plain:
         return "it compares plain region effects, and this fit has grouped ones"
     roles = fit.roles
     used = [w for _, w in roles.outcome]

@@ -1,8 +1,8 @@
 """Concentrated log-likelihoods and their maximisers.
 
 With e0 = M_Z y and e1 = M_Z W y, q(ρ) = e0'e0 − 2ρ e0'e1 + ρ² e1'e1 and
-ℓ(ρ) = −(m/2)[ln 2π + 1 + ln(q(ρ)/m)] + T* LD(ρ), LD = ln|I − ρW| (less ln(1 − ρ) when one unit
-root of W is transformed away): three numbers from the data, each evaluation costs O(1) beyond LD.
+ℓ(ρ) = −(m/2)[ln 2π + 1 + ln(q(ρ)/m)] + T* LD(ρ), LD = ln|I − ρW| (less ln(1 − ρ) for each unit
+root of W that is transformed away): three numbers from the data, each evaluation costs O(1) beyond LD.
 
 A spatial error filters every column with B = I − λW. One QR of the columns C and their lags W C gives a
 triangle [R1 R2] with C − λWC = Q (R1 − λR2): each λ then costs a QR of a few rows, whatever n and t are.
@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sp
 from scipy import optimize
 
 from spillover.numerics.engine import WeightsEngine
@@ -47,7 +48,7 @@ class ConcentratedLikelihood:
     m: int
     t_star: int
     engine: WeightsEngine
-    drops_unit_root: bool
+    unit_roots: int
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -57,15 +58,12 @@ class ConcentratedLikelihood:
     def value(self, rho: FloatArray | float) -> FloatArray:
         """ℓ(ρ), elementwise."""
         grid = np.asarray(rho, dtype=float)
-        logdet = log_determinant(self.engine, grid, self.drops_unit_root)
+        logdet = log_determinant(self.engine, grid, self.unit_roots)
         return np.asarray(gaussian(self._squares(grid), self.m) + self.t_star * logdet)
 
     def slopes(self, rho: float) -> tuple[float, float]:
         """(ℓ', ℓ'')."""
-        first, second = self.engine.log_determinant.derivatives(rho)
-        if self.drops_unit_root:
-            first += 1.0 / (1.0 - rho)
-            second += 1.0 / (1.0 - rho) ** 2
+        first, second = determinant_slopes(self.engine, rho, self.unit_roots)
         cross, square = self.products[0, 1], self.products[1, 1]
         q = float(self._squares(rho))
         lean = cross - rho * square
@@ -84,10 +82,19 @@ def gaussian(squares: FloatArray | float, m: int) -> FloatArray:
     return np.asarray(-0.5 * m * (np.log(2 * np.pi) + 1.0 + np.log(np.asarray(squares) / m)))
 
 
-def log_determinant(engine: WeightsEngine, at: FloatArray | float, drops_unit_root: bool) -> FloatArray:
-    """ln|I − ρW|, less ln(1 − ρ) when one unit root is transformed away."""
+def log_determinant(engine: WeightsEngine, at: FloatArray | float, unit_roots: int) -> FloatArray:
+    """ln|I − ρW|, less ln(1 − ρ) for each unit root that is transformed away."""
     value = engine.log_determinant.value(at)
-    return value - np.log1p(-np.asarray(at)) if drops_unit_root else value
+    return value - unit_roots * np.log1p(-np.asarray(at)) if unit_roots else value
+
+
+def determinant_slopes(engine: WeightsEngine, at: float, unit_roots: int) -> tuple[float, float]:
+    """First and second derivative of `log_determinant`."""
+    first, second = engine.log_determinant.derivatives(at)
+    if unit_roots:
+        unit = 1.0 / (1.0 - at)
+        return first + unit_roots * unit, second + unit_roots * unit**2
+    return first, second
 
 
 def maximise(likelihood: ConcentratedLikelihood) -> Solution:
@@ -163,7 +170,7 @@ class FilteredLikelihood:
     t_star: int
     error: WeightsEngine
     lag: WeightsEngine | None
-    drops_unit_root: bool
+    unit_roots: int
 
     def filtered(self, lam: float) -> Projection:
         """Least squares of (y, W y) on Z after filtering with λ."""
@@ -176,11 +183,11 @@ class FilteredLikelihood:
         if self.lag is None:
             return None
         products = self.filtered(lam).residual_products
-        return ConcentratedLikelihood(products, self.m, self.t_star, self.lag, self.drops_unit_root)
+        return ConcentratedLikelihood(products, self.m, self.t_star, self.lag, self.unit_roots)
 
     def at(self, lam: float) -> tuple[float, float]:
         """(ℓ maximised over ρ, that ρ)."""
-        determinant = self.t_star * float(log_determinant(self.error, lam, self.drops_unit_root))
+        determinant = self.t_star * float(log_determinant(self.error, lam, self.unit_roots))
         likelihood = self.inner(lam)
         if likelihood is None:
             return float(gaussian(self.filtered(lam).residual_products[0, 0], self.m)) + determinant, 0.0
@@ -194,9 +201,7 @@ class FilteredLikelihood:
         last = np.array([1.0]) if self.lag is None else np.array([1.0, -rho])
         v = np.concatenate([-projection.coefficients @ last, last])
         residual = (self.plain - lam * self.lagged) @ v
-        first = self.error.log_determinant.derivatives(lam)[0]
-        if self.drops_unit_root:
-            first += 1.0 / (1.0 - lam)
+        first = determinant_slopes(self.error, lam, self.unit_roots)[0]
         return float(self.m * (residual @ (self.lagged @ v)) / (residual @ residual) + self.t_star * first)
 
 
@@ -239,8 +244,8 @@ def maximise_joint(
     projection: Projection,
     m: int,
     t_star: int,
-    matrices: tuple,
-    drops_unit_root: bool,  # type: ignore[type-arg]
+    matrices: tuple[sp.csr_matrix, ...],
+    unit_roots: int,
 ) -> Solution:
     """Several lags of the outcome: ℓ(ρ_1, …, ρ_K) by SLSQP on Σ|ρ_k| < 1 from several starts.
 
@@ -253,16 +258,14 @@ def maximise_joint(
         v = np.concatenate([[1.0], -rhos])
         joint = JointMultiplier(matrices, rhos)
         # |·|: trial points may leave Σρ < 1 before the constraint brings them back.
-        logdet = joint.log_determinant() - (np.log(abs(1.0 - rhos.sum())) if drops_unit_root else 0.0)
+        logdet = joint.log_determinant() - unit_roots * np.log(abs(1.0 - rhos.sum()))
         return -float(gaussian(v @ products @ v, m) + t_star * logdet)
 
     def slope(rhos: FloatArray) -> FloatArray:
         v = np.concatenate([[1.0], -rhos])
         joint = JointMultiplier(matrices, rhos)
         lean = (products @ v)[1:]
-        trace = np.array([joint.trace(k) for k in range(count)])
-        if drops_unit_root:
-            trace = trace - 1.0 / (1.0 - rhos.sum())
+        trace = np.array([joint.trace(k) for k in range(count)]) - unit_roots / (1.0 - rhos.sum())
         return -(m * lean / (v @ products @ v) - t_star * trace)
 
     best = None

@@ -23,7 +23,7 @@ from scipy import optimize
 
 from spillover.errors import EstimationError
 from spillover.models.columns import least_squares
-from spillover.models.likelihood import Solution
+from spillover.models.likelihood import Solution, determinant_slopes, log_determinant
 from spillover.numerics.engine import WeightsEngine
 from spillover.numerics.least_squares import Projection
 from spillover.numerics.within import Transformation
@@ -141,10 +141,9 @@ class ObservedLikelihood:
     def _log_determinant(self, rho: float) -> tuple[float, float]:
         if self.engine is None:
             return 0.0, 0.0
-        value, slope = float(self.engine.log_determinant.value(rho)), self.engine.log_determinant.derivatives(rho)[0]
-        if self.transformation.drops_unit_root:
-            return value - float(np.log1p(-rho)), slope + 1.0 / (1.0 - rho)
-        return value, slope
+        roots = self.transformation.unit_roots
+        value = float(log_determinant(self.engine, rho, roots))
+        return value, determinant_slopes(self.engine, rho, roots)[0]
 
 
 def _lag(matrix: sp.csr_matrix, block: FloatArray) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spillover.models.design import Design
+from spillover.models.likelihood import determinant_slopes
 from spillover.models.spec import Roles
 from spillover.typing import FloatArray
 
@@ -37,11 +38,11 @@ def observed_information(
         hessian[-1, :-1] += cross
         hessian[:-1, -1] += cross
     transformation = design.transformation
-    drops, t_star, m = transformation.drops_unit_root, transformation.t_star, transformation.m
+    t_star, m = transformation.t_star, transformation.m
     pairs = [(roles.outcome[0][1].engine, rho, k)] if q else []
     pairs += [(roles.error.engine, lam, k + q)] if roles.error is not None else []
     for engine, at, position in pairs:
-        second = engine.log_determinant.derivatives(at)[1] + (1.0 / (1.0 - at) ** 2 if drops else 0.0)
+        second = determinant_slopes(engine, at, transformation.unit_roots)[1]
         hessian[position, position] -= t_star * second
     full = np.empty((len(hessian) + 1, len(hessian) + 1))
     full[:-1, :-1] = hessian

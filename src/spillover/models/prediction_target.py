@@ -11,7 +11,6 @@ import numpy as np
 
 from spillover.errors import AlignmentError, MissingCellError, OptionError, show_labels
 from spillover.models.formula import evaluate_term, parse_formula
-from spillover.numerics.grouped import GroupedTransformation
 from spillover.numerics.joint import JointMultiplier
 from spillover.numerics.multiplier import Multiplier
 from spillover.panel.panel import Panel, Period
@@ -200,11 +199,7 @@ def _effect_shares(fit: Fit, periods: tuple[Period, ...]) -> tuple[FloatArray, F
     With region effects own_t = 1/(periods of the segment); with period effects group_t = 1 − own_t.
     """
     transformation = fit.design.transformation
-    n, t = fit.design.shape
-    segments: tuple[IntArray, ...] = (np.arange(t),) if transformation.removes_regions else ()
-    groups: tuple[IntArray, ...] = (np.arange(n),) if transformation.removes_periods else ()
-    if isinstance(transformation, GroupedTransformation):
-        segments, groups = transformation.segments, transformation.groups
+    segments, groups = transformation.segment_means, transformation.group_means
     share = {fit.design.periods[j]: 1.0 / at.size for at in segments for j in at}
     fallback = 1.0 / segments[0].size if segments else 0.0  # a new period, possible with one segment only
     own = np.array([share.get(period, fallback) for period in periods])
@@ -217,10 +212,8 @@ def _cells(
     """(…, n, t) of the sample → the same at the target's regions and periods, matched by id."""
     design = fit.design
     transformation = design.transformation
-    grouped = isinstance(transformation, GroupedTransformation)
-    segments = len(transformation.segments) if isinstance(transformation, GroupedTransformation) else 1
-    need_regions = residuals or transformation.removes_regions or (grouped and transformation.removes_periods)
-    need_periods = residuals or transformation.removes_periods or (transformation.removes_regions and segments > 1)
+    need_regions = residuals or transformation.removes_regions or len(transformation.group_means) > 1
+    need_periods = residuals or transformation.removes_periods or len(transformation.segment_means) > 1
     row = {region: i for i, region in enumerate(design.regions)}
     column = {period: j for j, period in enumerate(design.periods)}
     lost = [region for region in regions if region not in row] if need_regions else []

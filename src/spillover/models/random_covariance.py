@@ -17,7 +17,8 @@ import numpy as np
 
 from spillover.errors import EstimationError
 from spillover.models.random_likelihood import IdiosyncraticError, RandomLikelihood, SharedFilter, quasi_demeaned
-from spillover.numerics.engine import WeightsEngine
+from spillover.numerics.operators import g_traces
+from spillover.numerics.within import Centring
 from spillover.typing import FloatArray
 
 
@@ -88,7 +89,7 @@ def _shared(at: Maximum, likelihood: SharedFilter) -> FloatArray:
     chain = np.array([[1.0, 0.0], [1.0, float(t)]])
     information[own:, own:] = chain.T @ variances @ chain
     if engine is not None:
-        trace, squared, gram = _traces(engine, s, stack.drops_unit_root)
+        trace, squared, gram = g_traces(engine, s, Centring(engine.n, (np.arange(engine.n),) * stack.unit_roots))
         information[k, k] = t * (squared + gram)
         information[k, own:] = np.array([(t - 1) * trace / first, trace / second]) @ chain
         information[own:, k] = information[k, own:]
@@ -105,19 +106,9 @@ def _reach(at: Maximum, likelihood: SharedFilter) -> FloatArray:
     filtered = likelihood.stack.columns - at.s * likelihood._lagged
     errors = filtered[-1] - np.tensordot(at.slopes, filtered[:-1], axes=1)
     image = likelihood.engine.multiplier(at.s).apply_g(errors)
-    if likelihood.stack.drops_unit_root:
+    if likelihood.stack.unit_roots:
         image = image - image.mean(axis=0)
     return np.asarray(likelihood._lagged[-1] - image)
-
-
-def _traces(engine: WeightsEngine, s: float, centre: bool) -> tuple[float, float, float]:
-    """(tr G, tr G², tr G'G), of JGJ when `centre` (Wι = ι)."""
-    trace, squared, gram = engine.trace_g(s), engine.trace_g_squared(s), engine.trace_gram_g(s)[0]
-    if not centre:
-        return trace, squared, gram
-    pull = engine.multiplier(s).apply_g_transposed(np.ones(engine.n))
-    unit = 1.0 / (1.0 - s)
-    return trace - unit, squared - unit**2, gram - float(pull @ pull) / engine.n
 
 
 def _idiosyncratic(at: Maximum, likelihood: IdiosyncraticError) -> tuple[FloatArray, FloatArray]:
@@ -131,7 +122,7 @@ def _idiosyncratic(at: Maximum, likelihood: IdiosyncraticError) -> tuple[FloatAr
         )
     n, t = stack.shape
     basis = np.eye(n)
-    if stack.drops_unit_root:
+    if stack.unit_roots:
         basis = np.linalg.svd(np.eye(n) - 1.0 / n)[0][:, : n - 1]
     w = basis.T @ engine.matrix.toarray() @ basis
     b = np.eye(len(w)) - at.s * w

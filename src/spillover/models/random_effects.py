@@ -464,7 +464,7 @@ def _orthonormal(design: RandomDesign) -> Stack:
         )
     q, factor = np.linalg.qr(design.z)
     columns = np.concatenate([q.T.reshape(k, n, t), design.y[None]])
-    return Stack(columns, np.asarray(factor), design.transformation.removes_periods)
+    return Stack(columns, np.asarray(factor), design.transformation.unit_roots)
 
 
 def _likelihood(spec: RandomSpec, stack: Stack, weights: SpatialWeights | None) -> RandomLikelihood:

@@ -26,6 +26,7 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu, spsolve_triangular
 
+from spillover.models.likelihood import log_determinant
 from spillover.numerics.engine import WeightsEngine
 from spillover.typing import FloatArray
 
@@ -47,12 +48,12 @@ class Stack:
     ----------
     columns : (k + 1, n, t) Q then y, region-constant parts included, period means removed where asked.
     factor : (k, k) R with Z = Q R, so that δ = R⁻¹ times the slopes of Q.
-    drops_unit_root : period means were removed.
+    unit_roots : 1 when period means were removed, else 0.
     """
 
     columns: FloatArray
     factor: FloatArray
-    drops_unit_root: bool
+    unit_roots: int
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -62,7 +63,7 @@ class Stack:
     @property
     def n_star(self) -> int:
         """Regions that count."""
-        return self.shape[0] - int(self.drops_unit_root)
+        return self.shape[0] - self.unit_roots
 
     @property
     def m(self) -> int:
@@ -103,14 +104,6 @@ def value(likelihood: RandomLikelihood, s: float, phi: float) -> float:
     return -0.5 * m * (np.log(2.0 * np.pi * found.squares / m) + 1.0) + found.determinants
 
 
-def log_determinant(engine: WeightsEngine | None, s: float, drops_unit_root: bool) -> float:
-    """ln|I − sW|, less ln(1 − s) when one unit root is transformed away."""
-    if engine is None:
-        return 0.0
-    whole = float(engine.log_determinant.value(s))
-    return whole - float(np.log1p(-s)) if drops_unit_root else whole
-
-
 def quasi_demeaned(values: FloatArray, phi: float) -> FloatArray:
     """v_it − (1 − φ) v̄_i for arrays whose last axis is periods."""
     return np.asarray(values - (1.0 - phi) * values.mean(axis=-1, keepdims=True))
@@ -142,7 +135,7 @@ class SharedFilter:
         start = 0 if self.filters_regressors else len(columns) - 1
         for i in range(start, len(columns)):
             lagged[i] = self.engine.matrix @ columns[i]
-        return lagged - lagged.mean(axis=1, keepdims=True) if self.stack.drops_unit_root else lagged
+        return lagged - lagged.mean(axis=1, keepdims=True) if self.stack.unit_roots else lagged
 
     @cached_property
     def _factors(self) -> tuple[FloatArray, FloatArray]:
@@ -164,7 +157,8 @@ class SharedFilter:
     def profile(self, s: float, phi: float) -> Profile:
         """One QR of (4k + 4, k + 1)."""
         t = self.stack.shape[1]
-        determinants = t * log_determinant(self.engine, s, self.stack.drops_unit_root) + self.stack.n_star * np.log(phi)
+        spatial = 0.0 if self.engine is None else float(log_determinant(self.engine, s, self.stack.unit_roots))
+        determinants = t * spatial + self.stack.n_star * np.log(phi)
         return _concentrated(self.rows(s, phi), float(determinants))
 
     def innovations(self, s: float, phi: float, slopes: FloatArray) -> FloatArray:
@@ -190,7 +184,7 @@ class IdiosyncraticError:
         """((n, k + 1) region means of the columns, W times them)."""
         means = self.stack.columns.mean(axis=2).T
         lagged = np.asarray(self.engine.matrix @ means)
-        return means, lagged - lagged.mean(axis=0) if self.stack.drops_unit_root else lagged
+        return means, lagged - lagged.mean(axis=0) if self.stack.unit_roots else lagged
 
     def rows(self, s: float, phi: float) -> FloatArray:
         """(2k + 2 + n, k + 1): within regions, then the whitened means."""
@@ -200,7 +194,7 @@ class IdiosyncraticError:
         """One QR of the rows and one symmetric factorisation of I + TψBB'."""
         rows, log_size = self._whitened(s, phi)
         t = self.stack.shape[1]
-        determinants = t * log_determinant(self.engine, s, self.stack.drops_unit_root) - 0.5 * log_size
+        determinants = t * float(log_determinant(self.engine, s, self.stack.unit_roots)) - 0.5 * log_size
         return _concentrated(rows, determinants)
 
     def _whitened(self, s: float, phi: float) -> tuple[FloatArray, float]:
@@ -226,7 +220,7 @@ class IdiosyncraticError:
             # Without pivoting the factors are those of Cholesky up to the square root of the diagonal.
             half = spsolve_triangular(lu.L.tocsr(), right[np.argsort(lu.perm_r)], unit_diagonal=True)
             half = half / np.sqrt(lu.U.diagonal())[:, None]
-        if not self.stack.drops_unit_root:
+        if not self.stack.unit_roots:
             return np.asarray(half[:, :-1]), log_size
         unit = half[:, -1] / np.linalg.norm(half[:, -1])
         log_size += float(np.log(half[:, -1] @ half[:, -1] / n))
@@ -236,7 +230,7 @@ class IdiosyncraticError:
         """B(u − ū) + M⁻¹Bū."""
         u = self.stack.columns[-1] - np.tensordot(slopes, self.stack.columns[:-1], axes=1)
         lagged = np.asarray(self.engine.matrix @ u)
-        filtered = u - s * (lagged - lagged.mean(axis=0) if self.stack.drops_unit_root else lagged)
+        filtered = u - s * (lagged - lagged.mean(axis=0) if self.stack.unit_roots else lagged)
         mean = filtered.mean(axis=1)
         return np.asarray(filtered + (self._shrunk(s, phi, mean) - mean)[:, None])
 
@@ -244,7 +238,7 @@ class IdiosyncraticError:
         """M⁻¹ times (n,) means, in the space orthogonal to ι after period effects."""
         lu = splu(self._system(s, phi))
         shrunk = np.asarray(lu.solve(mean))
-        if not self.stack.drops_unit_root:
+        if not self.stack.unit_roots:
             return shrunk
         unit = np.asarray(lu.solve(np.ones(len(mean))))
         return shrunk - unit * (shrunk.sum() / unit.sum())

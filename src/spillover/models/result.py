@@ -20,11 +20,13 @@ from spillover.models.covariance import (
     information_covariance,
     sandwich_covariance,
 )
+from spillover.models.groups import check_crossing
 from spillover.models.likelihood import Solution
 from spillover.models.robust import (
     cluster_covariance,
     conley_covariance,
     driscoll_kraay_covariance,
+    group_cluster_covariance,
     hc_covariance,
     two_way_cluster_covariance,
 )
@@ -164,6 +166,8 @@ class SpatialFit:
     ) -> SpatialFit:
         """The same fit with another covariance."""
         spec = self.spec.with_changes(covariance=covariance, cutoff_km=cutoff_km, time_lags=time_lags)
+        if spec.groups is not None:
+            check_crossing(spec, self.panel, self.roles)
         estimates = estimates_at(spec, self.point, self.estimates.values, self.panel)
         statistics = {**self.statistics, "covariance": spec.resolved_covariance}
         return replace(self, spec=spec, estimates=estimates, statistics=statistics)
@@ -191,6 +195,7 @@ METHODS = {
     "sandwich": "QML sandwich",
     "hc": "heteroskedasticity-robust",
     "cluster": "clustered by region",
+    "cluster-group": "clustered by group",
     "two-way-cluster": "clustered by region and period",
     "driscoll-kraay": "Driscoll–Kraay",
     "conley": "Conley",
@@ -213,6 +218,8 @@ def estimates_at(spec: ModelSpec, point: Point, values: FloatArray, panel: Panel
         covariance, df = hc_covariance(point)
     elif kind == "cluster":
         covariance, df = cluster_covariance(point)
+    elif kind == "cluster-group":
+        covariance, df = group_cluster_covariance(point)
     elif kind == "two-way-cluster":
         covariance, df = two_way_cluster_covariance(point)
     elif kind == "driscoll-kraay":

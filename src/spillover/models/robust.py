@@ -1,4 +1,4 @@
-"""Sandwich covariances: heteroskedasticity, clusters, two-way clusters, Driscoll–Kraay, Conley.
+"""Sandwich covariances: heteroskedasticity, clusters (regions, groups, two ways), Driscoll–Kraay, Conley.
 
 Each returns the covariance of (δ, spatial) and the degrees of freedom of its t distribution.
 """
@@ -11,17 +11,20 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import AssumptionWarning, DesignError
+from spillover.errors import AssumptionWarning, DesignError, OptionError
 from spillover.models.covariance import (
     Point,
     add_off_diagonal,
     bread,
     check_definite,
+    group_scores,
     period_scores,
     region_scores,
     score_rows,
 )
 from spillover.typing import FloatArray
+
+LEAST_GROUPS = 10
 
 
 def cluster_covariance(point: Point) -> tuple[FloatArray, float]:
@@ -32,11 +35,29 @@ def cluster_covariance(point: Point) -> tuple[FloatArray, float]:
     return _sandwich(point, meat) * n / (n - 1), float(n - 1)
 
 
+def group_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
+    """Clustered by group, factor G/(G − 1), t(G − 1): any dependence inside a group; refused below ten groups.
+
+    The quadratic scores must link no two groups, so that the whole form of a group is one term.
+    """
+    groups = point.design.transformation.groups or ()
+    count = len(groups)
+    if count < LEAST_GROUPS:
+        raise OptionError(
+            "too few groups to cluster by group",
+            got=f"{count} groups",
+            expected=f"at least {LEAST_GROUPS}",
+            fix='give groups=… with more groups, or use covariance="cluster" (by region)',
+        )
+    scores = group_scores(point, groups)
+    return _sandwich(point, scores.T @ scores) * count / (count - 1), float(count - 1)
+
+
 def hc_covariance(point: Point) -> tuple[FloatArray, float]:
     """Heteroskedasticity-robust (HC1: factor m/(m − k)).
 
-    With region means removed the residuals understate the variances (Stock & Watson 2008): multiplied by t/(t − 1),
-    which repairs the homoskedastic case only, with a warning.
+    With region means removed the residuals understate the variances (Stock & Watson 2008): multiplied by t/(t − 1), or
+    t/(t − segments), which repairs the homoskedastic case only, with a warning.
     """
     transformation = point.design.transformation
     free = transformation.free_observations
@@ -50,7 +71,7 @@ def hc_covariance(point: Point) -> tuple[FloatArray, float]:
             AssumptionWarning,
             stacklevel=4,
         )
-        covariance = covariance * t / (t - 1)
+        covariance = covariance * t / transformation.exact.t_star
     return covariance, float(free - point.k)
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, get_args
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias, get_args
 
 from spillover.errors import AlignmentError, OptionError, check_option
+from spillover.panel.panel import Period
 from spillover.typing import Correction, CovarianceName, Effects, ModelName
 from spillover.weights.weights import SpatialWeights
 
 LAG_MODELS = ("sar", "sdm", "sac", "gns")
 DURBIN_MODELS = ("slx", "sdm", "sdem", "gns")
 ERROR_MODELS = ("sem", "sdem", "sac", "gns")
+
+Groups: TypeAlias = str | Mapping[str, str] | None
+Segments: TypeAlias = Mapping[Period, str] | tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,12 @@ class ModelSpec:
     model : "ols" (no W), "slx" (W X), "sar" (W y), "sdm" (W y, W X), "sem" (W u), "sdem" (W X, W u),
         "sac" (W y, W u) or "gns" (all three).
     effects : "none", "individual" (regions), "time" (periods) or "two-way".
+    groups : column of `panel.groups`, or region → group; period effects are then group × period effects.
+    segments : period → name of its segment, or t names; region effects are then region × segment effects.
     correction : "lee-yu" (transformation; consistent variance and ρ) or "none" (dummies, counts n and t).
     covariance : "default" (clustered by region when region means are removed, information matrix
-        otherwise) or one of "information", "hessian", "sandwich", "hc", "cluster", "two-way-cluster",
-        "driscoll-kraay", "conley".
+        otherwise) or one of "information", "hessian", "sandwich", "hc", "cluster" (by region), "cluster-group"
+        (by the groups), "two-way-cluster", "driscoll-kraay", "conley".
     lagged : the regressors that also enter as W x in Durbin models; None for all of them.
     cutoff_km : distance at which Conley's kernel reaches zero.
     time_lags : lags of the Driscoll–Kraay and Conley kernels in time; a rule of thumb by default.
@@ -42,6 +48,8 @@ class ModelSpec:
     lagged: tuple[str, ...] | None = None
     cutoff_km: float | None = None
     time_lags: int | None = None
+    groups: Groups = field(default=None, hash=False)
+    segments: Segments = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if self.effects == "random":
@@ -53,6 +61,13 @@ class ModelSpec:
         check_option("effects", self.effects, get_args(Effects))
         check_option("correction", self.correction, get_args(Correction))
         check_option("covariance", self.covariance, get_args(CovarianceName))
+        if self.covariance == "cluster-group" and self.groups is None:
+            raise OptionError("clustering by group needs groups", fix="give groups=…")
+        if self.segments is not None and not self.has_region_effects:
+            raise OptionError(
+                f"segments are for region effects, and effects={self.effects!r} has none",
+                fix='leave out segments=…, or use effects="individual" or "two-way"',
+            )
         if self.lagged is not None and not self.has_lagged_regressors:
             raise OptionError(
                 f"a {self.model} model has no W x terms, so 'lagged' does not apply",
@@ -81,6 +96,16 @@ class ModelSpec:
         return self.model in ERROR_MODELS
 
     @property
+    def has_region_effects(self) -> bool:
+        """Region means are removed."""
+        return self.effects in ("individual", "two-way")
+
+    @property
+    def has_period_effects(self) -> bool:
+        """Period means are removed."""
+        return self.effects in ("time", "two-way")
+
+    @property
     def uses_weights(self) -> bool:
         """The model needs a W."""
         return self.model != "ols"
@@ -90,7 +115,7 @@ class ModelSpec:
         """The covariance that "default" stands for."""
         if self.covariance != "default":
             return self.covariance
-        return "cluster" if self.effects in ("individual", "two-way") else "information"
+        return "cluster" if self.has_region_effects else "information"
 
     def with_changes(self, **changes: Any) -> ModelSpec:
         """A copy with some settings changed."""

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from spillover.numerics.engine import WeightsEngine
 from spillover.numerics.joint import JointMultiplier
+from spillover.numerics.within import Centring
 from spillover.typing import FloatArray
 
 
@@ -167,42 +168,31 @@ class Traces:
     pairs: FloatArray
 
 
-def traces(operators: tuple[Operator, ...], centre: bool, draw: Callable[[], FloatArray]) -> Traces:
+def traces(operators: tuple[Operator, ...], centring: Centring, draw: Callable[[], FloatArray]) -> Traces:
     """Exact when n is small or there is one W; else pairs by Hutchinson's probes (n, p), drawn if needed."""
     if len(operators) == 1 and isinstance(operators[0], GOperator) and not operators[0].small:
-        return _interpolated(operators[0], centre)
+        trace, squared, gram = g_traces(operators[0].engine, operators[0].rho, centring)
+        return Traces(np.array([trace]), np.array([[squared + gram]]))
     if all(operator.small for operator in operators):
-        matrices = [centred_dense(operator, centre) for operator in operators]
+        matrices = [centring.both(operator.dense) for operator in operators]
         pairs = [[np.einsum("ij,ji->", a, b) + np.einsum("ij,ij->", a, b) for b in matrices] for a in matrices]
         return Traces(np.array([np.trace(a) for a in matrices]), np.array(pairs))
     probes = draw()
-    z = _centre(probes, centre)
-    forward = [_centre(operator.apply(z), centre) for operator in operators]
-    backward = [_centre(operator.apply_transposed(z), centre) for operator in operators]
+    z = centring.left(probes)
+    forward = [centring.left(operator.apply(z)) for operator in operators]
+    backward = [centring.left(operator.apply_transposed(z)) for operator in operators]
     count = probes.shape[1]
     pairs = [[float(np.sum(backward[k] * f + forward[k] * f)) / count for f in forward] for k in range(len(operators))]
-    ones = np.ones((probes.shape[0], 1))
-    pull = [float(operator.apply(ones).sum()) / ones.size if centre else 0.0 for operator in operators]
-    first = [operator.trace() - loss for operator, loss in zip(operators, pull, strict=True)]
+    first = [operator.trace() - centring.trace_loss(operator) for operator in operators]
     return Traces(np.array(first), (np.array(pairs) + np.array(pairs).T) / 2.0)
 
 
-def centred_dense(operator: Operator, centre: bool) -> FloatArray:
-    """JAJ, or A as it is."""
-    a = operator.dense
-    return a - a.mean(axis=0) - a.mean(axis=1, keepdims=True) + a.mean() if centre else a
-
-
-def _centre(values: FloatArray, centre: bool) -> FloatArray:
-    return values - values.mean(axis=0) if centre else values
-
-
-def _interpolated(operator: GOperator, centre: bool) -> Traces:
-    """One G of a large W: traces from the prepared log-determinant; centring needs Wι = ι."""
-    engine, rho = operator.engine, operator.rho
+def g_traces(engine: WeightsEngine, rho: float, centring: Centring) -> tuple[float, float, float]:
+    """(tr G, tr G², tr G'G) of G, or of JGJ = JG for W within groups with Wι = ι; from the prepared log-determinant."""
     trace, squared, gram = engine.trace_g(rho), engine.trace_g_squared(rho), engine.trace_gram_g(rho)[0]
-    if centre:
+    if centring.active:
         pull = engine.multiplier(rho).apply_g_transposed(np.ones(engine.n))
-        unit = 1.0 / (1.0 - rho)
-        trace, squared, gram = trace - unit, squared - unit**2, gram - float(pull @ pull) / engine.n
-    return Traces(np.array([trace]), np.array([[squared + gram]]))
+        unit, count = 1.0 / (1.0 - rho), len(centring.groups)
+        trace, squared = trace - count * unit, squared - count * unit**2
+        gram -= float(np.sum(pull**2 / centring.sizes))
+    return trace, squared, gram

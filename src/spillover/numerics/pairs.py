@@ -8,6 +8,7 @@ import numpy as np
 
 from spillover.numerics.engine import WeightsEngine
 from spillover.numerics.operators import GOperator, Operator
+from spillover.numerics.within import Centring
 from spillover.typing import FloatArray
 
 PROBES = (8, 24)  # for the far part of G: where it is small, of order |ρ|^K, and where it is not
@@ -24,13 +25,16 @@ def rademacher(n: int, count: int) -> FloatArray:
     return vectors
 
 
-def weighted_squares(operators: tuple[Operator, ...], v: FloatArray, centre: bool) -> tuple[FloatArray, FloatArray]:
+def weighted_squares(
+    operators: tuple[Operator, ...], v: FloatArray, centring: Centring
+) -> tuple[FloatArray, FloatArray]:
     """((q, q) Σ_ij H_k,ij H_l,ij v_i v_j, (q, n) diagonals) of H = (A + A')/2, of JHJ when centred.
 
     Parameters
     ----------
     operators : q operators A of (n, n).
     v : (n,) non-negative weights of the regions.
+    centring : J; with several groups the operators must link no two of them.
 
     G of one W: near pairs exactly, the far part by probes. Other operators: all by probes.
     """
@@ -40,7 +44,7 @@ def weighted_squares(operators: tuple[Operator, ...], v: FloatArray, centre: boo
         total, diagonals = _near_and_far(engines[0], rhos, v)
     else:
         total, diagonals = _by_probes(operators, v)
-    return _centred(operators, v, total, diagonals) if centre else (total, diagonals)
+    return _centred(operators, v, total, diagonals, centring) if centring.active else (total, diagonals)
 
 
 def _near_and_far(engine: WeightsEngine, rhos: list[float], v: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -86,15 +90,20 @@ def _by_probes(operators: tuple[Operator, ...], v: FloatArray) -> tuple[FloatArr
 
 
 def _centred(
-    operators: tuple[Operator, ...], v: FloatArray, total: FloatArray, diagonals: FloatArray
+    operators: tuple[Operator, ...], v: FloatArray, total: FloatArray, diagonals: FloatArray, centring: Centring
 ) -> tuple[FloatArray, FloatArray]:
-    """The same for JHJ, entries H_ij − a_i − a_j + m with a = Hι/n and m = ι'a/n, from solves with ι and v."""
+    """The same for JHJ, from solves with ι and v.
+
+    Entries inside group g are H_ij − a_i − a_j + m_g with a = Hι/n_g and m_g the mean of a; no other entry is non-zero.
+    """
     right = np.column_stack([np.ones(v.size), v])
     images = [(operator.apply(right) + operator.apply_transposed(right)) / 2.0 for operator in operators]
-    a = np.array([image[:, 0] / v.size for image in images])
+    a = np.array([image[:, 0] / centring.sizes for image in images])
     hv = np.array([image[:, 1] for image in images])
-    m = a.mean(axis=1)
-    cross = 2.0 * hv @ (v * a).T - np.outer(hv @ v, m)  # Σ v_i v_j H_k,ij (a_l,i + a_l,j − m_l)
-    b = a - m[:, None] / 2.0
-    outer = 2.0 * v.sum() * (b * v) @ b.T + 2.0 * np.outer(b @ v, b @ v)
-    return total - cross - cross.T + outer, diagonals - 2.0 * a + m[:, None]
+    m = centring.means(a.T).T
+    b = a - m / 2.0
+    cross = 2.0 * hv @ (v * b).T  # Σ_g Σ_ij v_i v_j H_k,ij (b_l,i + b_l,j)
+    weight = centring.means(v) * centring.sizes  # (n,) Σ_{j in g} v_j
+    sums = np.asarray(centring.basis.T @ ((b * v).T * np.sqrt(centring.sizes)[:, None]))  # (G, q) Σ_{i in g} v_i b_i
+    outer = 2.0 * (b * v * weight) @ b.T + 2.0 * sums.T @ sums
+    return total - cross - cross.T + outer, diagonals - 2.0 * a + m
