@@ -279,7 +279,39 @@ def _repair(shapes: gpd.GeoSeries, regions: Sequence[str], notes: list[str]) -> 
         broken = [each for each, good in zip(regions, valid, strict=True) if not good]
         shapes = shapes.where(valid, shapes.make_valid())
         notes.append(f"self-crossing shapes repaired, of {count_of(len(broken), 'region')}: {show_labels(broken, 20)}")
-    return shapes
+    return _polygons_only(shapes, regions, notes)
+
+
+def _polygons_only(shapes: gpd.GeoSeries, regions: Sequence[str], notes: list[str]) -> gpd.GeoSeries:
+    """Of shapes that are collections (a repaired polygon with a spike is one) the polygons."""
+    import shapely
+
+    mixed = {
+        k: polygons
+        for k, kind in enumerate(shapes.geom_type)
+        if kind == "GeometryCollection" and (polygons := _polygons_in(shapes.iloc[k]))
+    }
+    if not mixed:
+        return shapes
+    found = shapes.to_numpy().copy()
+    for k, polygons in mixed.items():
+        found[k] = polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)
+    names = [regions[k] for k in mixed]
+    notes.append(f"only the polygons were kept of the shapes of {count_of(len(names), 'region')}: {show_labels(names)}")
+    return type(shapes)(found, index=shapes.index, crs=shapes.crs)
+
+
+def _polygons_in(shape: Any) -> list[Any]:
+    """The polygons of a collection, also those in collections within it."""
+    import shapely
+
+    parts = [inner for part in shapely.get_parts(shape) for inner in shapely.get_parts(part)]
+    return [
+        polygon
+        for part in parts
+        for polygon in (_polygons_in(part) if part.geom_type == "GeometryCollection" else [part])
+        if polygon.geom_type == "Polygon"
+    ]
 
 
 def _settle_crs(shapes: gpd.GeoSeries, source: str, notes: list[str]) -> gpd.GeoDataFrame:
