@@ -25,7 +25,7 @@ from spillover.errors import (
 from spillover.panel.clean import to_text
 from spillover.panel.panel import Panel
 from spillover.panel.tables import clean_name, require_file
-from spillover.panel.wording import count_of
+from spillover.panel.wording import count_of, near_misses
 from spillover.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _require_match(
             f"only on the map: {show_labels(surplus, 10) or 'none'}",
             expected=f"the {len(table)} ids of the table in {where}",
             causes=(
-                *_near_misses(missing, surplus),
+                *near_misses(missing, surplus, "on the map"),
                 "different code lists or vintages",
                 "ids read as numbers lost their leading zeros",
                 "totals in the table",
@@ -242,14 +242,6 @@ def _require_match(
         )
     if blank:
         notes.append(f"{count_of(blank, 'shape')} of the map without an id left out")
-
-
-def _near_misses(missing: Sequence[str], surplus: Sequence[str]) -> list[str]:
-    """The spelling that would have matched, when there is one: "1001" for "01001", "110000.0" for "110000"."""
-    plain = {each.removesuffix(".0").lstrip("0").casefold(): each for each in surplus}
-    pairs = [(each, plain.get(each.removesuffix(".0").lstrip("0").casefold())) for each in missing]
-    found = [f"{each!r} is {other!r} on the map" for each, other in pairs if other is not None]
-    return [f"the same ids are written differently ({show_labels(found, 2)})"] if found else []
 
 
 # -- shapes -------------------------------------------------------------------------------------

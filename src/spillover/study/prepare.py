@@ -38,6 +38,7 @@ def read_data(config: StudyConfig) -> Panel:
         units=data.units,
         labels=data.labels,
         geometry_policy="table",
+        encoding=data.encoding,
     )
 
 
@@ -249,7 +250,12 @@ def _from_industries(panel: Panel, section: AgglomerationSection, data: DataSect
     assert section.industry is not None
     assert section.value is not None
     table = read_industry(
-        section.table, region=data.region, industry=section.industry, period=data.period, value=section.value
+        section.table,
+        region=data.region,
+        industry=section.industry,
+        period=data.period,
+        value=section.value,
+        encoding=section.encoding,
     )
     name, label, codes = section.name, section.label, section.high_tech
     if section.measure == "location-quotient":

@@ -74,8 +74,10 @@ class Beside:
     foreign: tuple[str, ...]  # weights whose ids are in no column of the table
 
 
-def propose_study(table: str | os.PathLike[str], folder: Path) -> str:
+def propose_study(table: str | os.PathLike[str], folder: Path, encoding: str | None = None) -> str:
     """The text of a study file for `table`, to be written into `folder`.
+
+    encoding : of a text table; UTF-8 by default.
 
     Raises
     ------
@@ -83,7 +85,7 @@ def propose_study(table: str | os.PathLike[str], folder: Path) -> str:
     PanelError : no column tells regions apart, or fewer than two columns hold numbers.
     """
     path = Path(table)
-    raw = open_table(path)
+    raw = open_table(path, encoding)
     columns = dict(raw.columns)
     period = _guess_period(columns)
     candidates = {name: _ids(columns[name]) for name in _region_columns(columns, period, raw.source)}
@@ -98,7 +100,7 @@ def propose_study(table: str | os.PathLike[str], folder: Path) -> str:
         weights=tuple((_relative(found.path, folder), found) for found, column in weights if column == region),
         foreign=tuple(_relative(each, folder) for each in foreign),
     )
-    return _compose(guess, _relative(path, folder), beside)
+    return _compose(guess, _relative(path, folder), beside, encoding)
 
 
 def guess_columns(raw: RawTable, region: str | None = None) -> Guess:
@@ -292,7 +294,7 @@ def _relative(path: Path, folder: Path) -> str:
         return path.resolve().as_posix()
 
 
-def _compose(guess: Guess, table: str, beside: Beside) -> str:
+def _compose(guess: Guess, table: str, beside: Beside, encoding: str | None) -> str:
     quote = _quote
     effects = "two-way" if guess.periods > 1 else "none"
     title = f"{guess.outcome} and {guess.agglomeration} of regions"
@@ -309,6 +311,7 @@ def _compose(guess: Guess, table: str, beside: Beside) -> str:
         "",
         "[data]",
         f"table = {quote(table)}",
+        *([] if encoding is None else [f"encoding = {quote(encoding)}"]),
         f"region = {quote(guess.region)}  # ? ids of the regions",
         *(
             [f"period = {quote(guess.period)}  # ?"]

@@ -37,6 +37,7 @@ class FitRequest:
     formula: str
     data: Path
     region: str
+    encoding: str | None = None
     period: str | None = None
     weights: Path | None = None
     weights_kind: str | None = None
@@ -213,6 +214,7 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
             )
         return None
     is_map = request.weights.suffix.lower() in MAPS
+    _refuse_ignored(request, is_map)
     shared: dict[str, Any] = {"name": "W", "standardise": request.standardise, "islands": request.islands}
     if request.weights_kind is None:
         if is_map:
@@ -239,6 +241,21 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
             fix="leave --weights-kind out for an edge list or a matrix",
         )
     return WeightsSection(**_kind(request.weights_kind), **shared)
+
+
+def _refuse_ignored(request: FitRequest, is_map: bool) -> None:
+    """An option that the file of weights has no use for is a mistake, not a wish to be passed over."""
+    given: dict[str, object] = {"--geometry-id": request.geometry_id}
+    if is_map:
+        given = {"--order": request.order, "--edge-columns": request.edge_columns}
+    useless = [option for option, value in given.items() if value is not None]
+    if useless:
+        assert request.weights is not None
+        raise OptionError(
+            f"{show_labels(useless)} has no meaning for {request.weights.name}",
+            expected="--geometry-id beside a map; --order and --edge-columns beside a table of weights",
+            fix=f"leave out {show_labels(useless)}, or give the file that is meant in --weights",
+        )
 
 
 def _edge_columns(request: FitRequest) -> tuple[str, ...]:
@@ -282,7 +299,7 @@ def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection |
     from spillover.panel.read import read_panel
 
     variables = formula_variables(formula)
-    columns = read_columns(request.data)
+    columns = read_columns(request.data, request.encoding)
     unknown = [name for name in variables if name not in columns]
     if unknown:
         hints = [hint for name in unknown if (hint := did_you_mean(name, columns))]
@@ -301,6 +318,7 @@ def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection |
         geometry_id=request.geometry_id if from_map else None,
         columns=variables,
         geometry_policy="table",
+        encoding=request.encoding,
     )
 
 
