@@ -149,7 +149,7 @@ def _moran_line(rows: Sequence[Row], colours: Mapping[str, str]) -> dict[str, An
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": f"{short(whole)}, {part}",
+        "name": f"{short(whole, 44)}, {part}",
         "x": [str(row["period"]) for row in rows],
         "y": [row.get("statistic") for row in rows],
         "line": {"color": colour, "dash": "dash" if within else "solid", "width": 2},
