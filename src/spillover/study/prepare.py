@@ -301,7 +301,7 @@ def _index(panel: Panel, config: StudyConfig) -> tuple[Panel, IndexSummary]:
     summary = IndexSummary(
         name=section.index,
         label=panel.label(section.index),
-        weights=tuple(plain(row) for row in index.weight_rows()),
+        weights=tuple({**plain(row), "label": panel.label(row["indicator"])} for row in index.weight_rows()),
         dimensions={name: plain_table(values) for name, values in index.dimensions.items()},
         note=" ".join(f"{note[:1].upper()}{note[1:]}." for note in index.notes),
     )
