@@ -283,7 +283,7 @@ def _kind(text: str) -> dict[str, Any]:
         value = int(number) if kind == "knn" else float(number)
     except ValueError:
         value = -1
-    if kind not in _NUMBERS or not value > 0:
+    if kind not in _NUMBERS or not 0 < value < float("inf"):
         raise OptionError(
             f"--weights-kind {text!r} cannot be understood",
             expected="queen, rook, knn:4, distance-band:500 (km), inverse-distance:2 (power) or exponential:0.009",

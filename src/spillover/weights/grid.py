@@ -9,7 +9,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from spillover.errors import FileError, show_labels
+from spillover.errors import FileError, OptionError, show_labels
 from spillover.weights.labels import as_text
 
 Grid = list[list[str]]
@@ -22,6 +22,10 @@ _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
 
 def check_file(path: str | os.PathLike[str], suffixes: tuple[str, ...], what: str = "the weights file") -> Path:
     """The path of a file that is there, is not empty, and has one of the endings; `FileError` otherwise."""
+    if not isinstance(path, str | os.PathLike):
+        raise OptionError(
+            f"{what} is given as a path", got=f"an object of type {type(path).__name__}", expected="a path"
+        )
     file = Path(path)
     try:
         return _check_file(file, suffixes, what)
