@@ -161,7 +161,9 @@ def demo(out: Out = None, seed: Seed = None) -> None:
         from spillover.study.demo import DEMO_SEED, run_demo
 
         result = run_demo(DEMO_SEED if seed is None else seed, progress)
-    _write_and_tell(result, folder)
+    from spillover.study.demo_files import demo_files
+
+    _write_and_tell(result, folder, demo_files(DEMO_SEED if seed is None else seed))
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ from spillover.typing import FloatArray
 if TYPE_CHECKING:
     import geopandas as gpd
 
+# GeoJSON (2008) for "no coordinate system can be assumed"; readers that know only the newer form take it for degrees.
+_NO_SYSTEM = re.compile(rb'^\s*\{[^{\[]*"crs"\s*:\s*null')
 MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
 POLICIES = ("error", "table")
 
@@ -142,6 +145,9 @@ def _read_map_file(path: Path) -> tuple[gpd.GeoDataFrame, str, list[str]]:
                 "a Shapefile without its .shx and .dbf beside it",
             ),
         ) from problem
+    if path.suffix.lower() in (".geojson", ".json") and _NO_SYSTEM.search(path.read_bytes()[:2000]):
+        frame = frame.set_crs(None, allow_override=True)
+        notes.append(f"{path.name} says that it has no coordinate system: its coordinates are plane")
     if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
         raise FileError(f"{path.name} has no shapes", got=f"{len(frame)} rows without geometry")
     return frame, path.name, notes
