@@ -265,7 +265,7 @@ def _change_map(result: StudyResult, measure: Measure, number: int) -> Choroplet
     span = f"{result.panel.periods[0]} to {result.panel.periods[-1]}"
     return Choropleth(
         key=f"change-{number}",
-        title=heading(f"{measure.label or measure.name}: change", f"{measure.name}: change"),
+        title=f"{heading(measure.label, measure.name)}: change",
         unit=measure.unit,
         frames=(span,),
         values=(change,),
