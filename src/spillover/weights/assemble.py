@@ -58,7 +58,9 @@ def assemble(
 
 def _is_pair(link: object) -> bool:
     """Whether a link is a pair of two different ids."""
-    return isinstance(link, Sequence | np.ndarray) and not isinstance(link, str) and len(link) == 2 and link[0] != link[1]
+    if isinstance(link, str) or not isinstance(link, Sequence | np.ndarray):
+        return False
+    return len(link) == 2 and bool(link[0] != link[1])
 
 
 def add_links(
