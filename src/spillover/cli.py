@@ -225,13 +225,13 @@ def run(
     from spillover.study.output import output_path
 
     loaded = load_study(study, _environment(data))
-    folder = output_path(Path("results") / study.stem if out is None else out)
+    folder = Path("results") / study.stem if out is None else out
     check_output(folder, inputs=loaded.inputs())
     with progress_on_screen() as progress:
         from spillover.study.run import run_study
 
         result = run_study(loaded, progress=progress, seed=seed)
-    text = study_as_run(loaded, folder, result.provenance.seed)
+    text = study_as_run(loaded, output_path(folder), result.provenance.seed)
     _write_and_tell(result, folder, {"study.toml": text}, loaded.inputs())
 
 
