@@ -34,6 +34,10 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", help="Folder that ${SPILLOVER_DATA} in the study file stands for.", show_default=False),
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", help="Of a text table, when it is not UTF-8: gb18030, latin-1.", show_default=False),
+]
 Format = Annotated[str, typer.Option("--format", help="table or json.")]
 
 
@@ -157,19 +161,23 @@ def demo(out: Out = None, seed: Seed = None) -> None:
         from spillover.study.demo import DEMO_SEED, run_demo
 
         result = run_demo(DEMO_SEED if seed is None else seed, progress)
-    _write_and_tell(result, folder)
+    from spillover.study.demo_files import demo_files
+
+    _write_and_tell(result, folder, demo_files(DEMO_SEED if seed is None else seed))
 
 
 @app.command()
 def init(
     table: Annotated[Path, typer.Argument(help="A CSV, Parquet, Excel or Stata table, one row per region and period.")],
     out: Annotated[Path, typer.Option("--out", help="The study file to write.")] = Path("study.toml"),
+    encoding: Encoding = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a study file that is there.")] = False,
 ) -> None:
     """Look at a table and propose a study file."""
     from spillover.errors import OutputError
     from spillover.screen import say
     from spillover.study.output import require_writable_file, write_file
+    from spillover.study.phrasing import in_words_of
     from spillover.study.propose import propose_study
 
     target = require_writable_file(out, inputs=[table])
@@ -183,7 +191,9 @@ def init(
             f"there is already a file {str(out)!r}; nothing was written",
             fix="choose another name with --out, or replace it with --force",
         )
-    write_file(target, propose_study(table, target.parent))
+    with in_words_of("command line"):
+        text = propose_study(table, target.parent, encoding)
+    write_file(target, text)
     say(f"Wrote {out}. Read it, change what is not meant, then: spillover check {out}")
 
 
@@ -215,13 +225,13 @@ def run(
     from spillover.study.output import output_path
 
     loaded = load_study(study, _environment(data))
-    folder = output_path(Path("results") / study.stem if out is None else out)
+    folder = Path("results") / study.stem if out is None else out
     check_output(folder, inputs=loaded.inputs())
     with progress_on_screen() as progress:
         from spillover.study.run import run_study
 
         result = run_study(loaded, progress=progress, seed=seed)
-    text = study_as_run(loaded, folder, result.provenance.seed)
+    text = study_as_run(loaded, output_path(folder), result.provenance.seed)
     _write_and_tell(result, folder, {"study.toml": text}, loaded.inputs())
 
 
@@ -230,6 +240,7 @@ def fit(
     formula: Annotated[str, typer.Argument(help='For example "log(patents) ~ log(lq) + log(rd)".')],
     data: Annotated[Path, typer.Option("--data", help="The table.")],
     region: Annotated[str, typer.Option("--region", help="Column with region ids.")],
+    encoding: Encoding = None,
     period: Annotated[
         str | None, typer.Option("--period", help="Column with periods; without it, a cross-section.")
     ] = None,
@@ -305,6 +316,7 @@ def fit(
         formula=formula,
         data=data,
         region=region,
+        encoding=encoding,
         period=period,
         weights=weights,
         weights_kind=weights_kind,

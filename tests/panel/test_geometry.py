@@ -156,6 +156,20 @@ def test_self_crossing_shapes_are_repaired_aloud():
     assert "self-crossing shapes repaired, of 1 region: 01" in panel.log
 
 
+def test_of_a_spike_only_the_polygon_stays_aloud():
+    spiked = shapely.Polygon([(0, 0), (1, 0), (1, 1), (0, 1), (0, 0), (-5, -5), (0, 0)])
+    frame = squares()
+    frame.loc[0, "geometry"] = spiked
+    frame.loc[1, "geometry"] = shapely.GeometryCollection(
+        [shapely.box(1, 0, 2, 1), shapely.MultiPolygon([shapely.box(5, 5, 6, 6)])]
+    )
+    panel = read(frame)
+    assert panel.geometry.geom_type.tolist() == ["Polygon", "MultiPolygon"]
+    assert shapely.area(panel.geometry.geometry.to_numpy()).tolist() == [1.0, 2.0]
+    assert panel.geometry.crs == frame.crs
+    assert any("only the polygons were kept of the shapes of 2 regions: 01, 02" in line for line in panel.log)
+
+
 def test_a_map_that_does_not_say_where_it_is():
     degrees = read(squares(crs=None))
     assert degrees.geometry.crs.to_epsg() == 4326

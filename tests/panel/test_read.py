@@ -156,6 +156,11 @@ def test_invisible_signs_in_ids_are_removed_and_that_is_said(write):
     assert as_text("\u200bR1") == "R1"
 
 
+def test_cells_that_are_objects_are_no_numbers():
+    with pytest.raises(ValueDomainError, match="not a number"):
+        read_panel(pd.DataFrame({"id": ["a", "b"], "x": [{}, 1]}), region="id", columns=["x"])
+
+
 def test_full_width_digits_are_not_taken_for_numbers(write):
     with pytest.raises(ValueDomainError, match="full-width digits"):
         read_panel(write("id,x\na,１２\nb,2\n"), region="id", columns=["x"])

@@ -276,7 +276,7 @@ def test_the_forest_is_on_the_scale_of_the_cards(make_result: Make) -> None:
     assert found is not None
     # 1.1^0.21 - 1 = 2.0217 %
     assert found[0].lanes[0][2]["indirect"]["estimate"] == pytest.approx(2.0217, abs=1e-4)
-    assert found[0].title == "change of Invention patents, %"
+    assert found[0].title == "change of Invention patents (%)"
 
 
 def test_the_caption_of_coefficients_has_what_models_are_compared_by(html: str) -> None:

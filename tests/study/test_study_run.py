@@ -495,3 +495,17 @@ def test_islands_dropped_from_the_main_weights_leave_the_study_and_are_named(tmp
     assert len(result.panel.regions) == N - 1
     assert any("R45" in line for line in result.panel.log)
     assert result.regional is not None
+
+
+def test_the_files_of_the_demo_repeat_it(tmp_path: Path) -> None:
+    from spillover.study.demo import run_demo
+    from spillover.study.demo_files import demo_files
+
+    for name, text in demo_files(4).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    assert check_study(tmp_path / "study.toml").problems == ()
+    again, drawn = run_study(tmp_path / "study.toml"), run_demo(4)
+    assert again.panel.planar
+    assert again.model().coefficients == drawn.model().coefficients
+    assert again.measures == drawn.measures
+    assert again.diagnostics == drawn.diagnostics

@@ -128,6 +128,7 @@ BAD = {
     "edge to an unknown region": (EDGES, {"regions": ["01", "02"]}, AlignmentError, "03"),
     "repeated edge": (pd.concat([EDGES, EDGES.head(1)]), {}, WeightsError, "01 ← 02"),
     "something else": (object(), {}, WeightsError, "type object"),
+    "links that are no pairs": (DENSE, {"regions": IDS, "links": [1, 2]}, WeightsError, "not a pair"),
     "nothing": (None, {}, WeightsError, "NoneType"),
 }
 

@@ -305,10 +305,7 @@ def _skewness_notes(panel: Panel, columns: Sequence[str]) -> list[str]:
 
 
 def _entropy_caution(columns: Sequence[str], weights: FloatArray) -> str:
-    text = (
-        "entropy weights depend on the normalisation and reward unevenness, not importance; compare with "
-        'weighting="equal"'
-    )
+    text = "entropy weights depend on the normalisation and reward unevenness, not importance: compare equal ones"
     largest = int(np.argmax(weights))
     # Of one or two indicators one always has more than 40 %.
     if len(columns) > 2 and weights[largest] > DOMINANT_WEIGHT:

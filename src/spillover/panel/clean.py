@@ -228,7 +228,7 @@ def _plain_numbers(cells: list[Any]) -> FloatArray | None:
         if any("_" in cell or not cell.isascii() for cell in cells):
             return None
         values = np.array([float(cell) for cell in cells])
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return None
     return None if np.isnan(values).any() else values
 

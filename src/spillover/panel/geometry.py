@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ from spillover.errors import (
 from spillover.panel.clean import to_text
 from spillover.panel.panel import Panel
 from spillover.panel.tables import clean_name, require_file
-from spillover.panel.wording import count_of
+from spillover.panel.wording import count_of, near_misses
 from spillover.typing import FloatArray
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
+# GeoJSON (2008) for "no coordinate system can be assumed"; readers that know only the newer form take it for degrees.
+_NO_SYSTEM = re.compile(rb'^\s*\{[^{\[]*"crs"\s*:\s*null')
 MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
 POLICIES = ("error", "table")
 
@@ -142,6 +145,9 @@ def _read_map_file(path: Path) -> tuple[gpd.GeoDataFrame, str, list[str]]:
                 "a Shapefile without its .shx and .dbf beside it",
             ),
         ) from problem
+    if path.suffix.lower() in (".geojson", ".json") and _NO_SYSTEM.search(path.read_bytes()[:2000]):
+        frame = frame.set_crs(None, allow_override=True)
+        notes.append(f"{path.name} says that it has no coordinate system: its coordinates are plane")
     if not isinstance(frame, gpd.GeoDataFrame) or not len(frame):
         raise FileError(f"{path.name} has no shapes", got=f"{len(frame)} rows without geometry")
     return frame, path.name, notes
@@ -216,7 +222,7 @@ def _require_match(
             f"only on the map: {show_labels(surplus, 10) or 'none'}",
             expected=f"the {len(table)} ids of the table in {where}",
             causes=(
-                *_near_misses(missing, surplus),
+                *near_misses(missing, surplus, "on the map"),
                 "different code lists or vintages",
                 "ids read as numbers lost their leading zeros",
                 "totals in the table",
@@ -242,14 +248,6 @@ def _require_match(
         )
     if blank:
         notes.append(f"{count_of(blank, 'shape')} of the map without an id left out")
-
-
-def _near_misses(missing: Sequence[str], surplus: Sequence[str]) -> list[str]:
-    """The spelling that would have matched, when there is one: "1001" for "01001", "110000.0" for "110000"."""
-    plain = {each.removesuffix(".0").lstrip("0").casefold(): each for each in surplus}
-    pairs = [(each, plain.get(each.removesuffix(".0").lstrip("0").casefold())) for each in missing]
-    found = [f"{each!r} is {other!r} on the map" for each, other in pairs if other is not None]
-    return [f"the same ids are written differently ({show_labels(found, 2)})"] if found else []
 
 
 # -- shapes -------------------------------------------------------------------------------------
@@ -279,7 +277,39 @@ def _repair(shapes: gpd.GeoSeries, regions: Sequence[str], notes: list[str]) -> 
         broken = [each for each, good in zip(regions, valid, strict=True) if not good]
         shapes = shapes.where(valid, shapes.make_valid())
         notes.append(f"self-crossing shapes repaired, of {count_of(len(broken), 'region')}: {show_labels(broken, 20)}")
-    return shapes
+    return _polygons_only(shapes, regions, notes)
+
+
+def _polygons_only(shapes: gpd.GeoSeries, regions: Sequence[str], notes: list[str]) -> gpd.GeoSeries:
+    """Of shapes that are collections (a repaired polygon with a spike is one) the polygons."""
+    import shapely
+
+    mixed = {
+        k: polygons
+        for k, kind in enumerate(shapes.geom_type)
+        if kind == "GeometryCollection" and (polygons := _polygons_in(shapes.iloc[k]))
+    }
+    if not mixed:
+        return shapes
+    found = shapes.to_numpy().copy()
+    for k, polygons in mixed.items():
+        found[k] = polygons[0] if len(polygons) == 1 else shapely.multipolygons(polygons)
+    names = [regions[k] for k in mixed]
+    notes.append(f"only the polygons were kept of the shapes of {count_of(len(names), 'region')}: {show_labels(names)}")
+    return type(shapes)(found, index=shapes.index, crs=shapes.crs)
+
+
+def _polygons_in(shape: Any) -> list[Any]:
+    """The polygons of a collection, also those in collections within it."""
+    import shapely
+
+    parts = [inner for part in shapely.get_parts(shape) for inner in shapely.get_parts(part)]
+    return [
+        polygon
+        for part in parts
+        for polygon in (_polygons_in(part) if part.geom_type == "GeometryCollection" else [part])
+        if polygon.geom_type == "Polygon"
+    ]
 
 
 def _settle_crs(shapes: gpd.GeoSeries, source: str, notes: list[str]) -> gpd.GeoDataFrame:

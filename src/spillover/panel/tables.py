@@ -215,17 +215,20 @@ def _decode(path: Path, encoding: str | None) -> str:
     if encoding is None and b"\x00" in data[:65536]:
         raise FileError(f"{path.name} is a binary file", got="bytes of zero", expected="a text table in UTF-8")
     try:
-        return data.decode(encoding or "utf-8").removeprefix("\ufeff")
-    except LookupError:
+        return data.decode("utf-8" if encoding is None else encoding).removeprefix("\ufeff")
+    except (LookupError, TypeError, ValueError) as problem:
+        if isinstance(problem, UnicodeDecodeError):
+            raise _not_in(path, encoding, data[: problem.start].count(b"\n") + 1) from None
         raise OptionError("unknown encoding", got=repr(encoding), expected='"utf-8", "gb18030", "latin-1", …') from None
-    except UnicodeDecodeError as problem:
-        line = data[: problem.start].count(b"\n") + 1
-        raise FileError(
-            f"{path.name} is not in {encoding or 'UTF-8'}",
-            got=f"bytes on line {line} that are no characters in it",
-            causes=("saved by Excel in a national encoding", "a binary file"),
-            fix='say encoding="gb18030" (Chinese) or encoding="latin-1" (Western Europe), or save as CSV UTF-8',
-        ) from None
+
+
+def _not_in(path: Path, encoding: str | None, line: int) -> FileError:
+    return FileError(
+        f"{path.name} is not in {encoding or 'UTF-8'}",
+        got=f"bytes on line {line} that are no characters in it",
+        causes=("saved by Excel in a national encoding", "a binary file"),
+        fix='say encoding="gb18030" (Chinese) or encoding="latin-1" (Western Europe), or save as CSV UTF-8',
+    )
 
 
 def _find_delimiter(header: str, path: Path) -> tuple[str, list[str]]:

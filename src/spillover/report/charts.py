@@ -75,10 +75,10 @@ def _base_layout() -> dict[str, Any]:
     }
 
 
-def axis(title: str, **more: Any) -> dict[str, Any]:
-    """An axis with a title and light grid."""
+def axis(title: str, width: int = 40, **more: Any) -> dict[str, Any]:
+    """An axis with a light grid and a title in lines of at most `width` characters."""
     return {
-        "title": {"text": wrapped(title), "standoff": 10},
+        "title": {"text": wrapped(title, width), "standoff": 10},
         "gridcolor": GRID,
         "zerolinecolor": MUTED,
         "linecolor": MUTED,
@@ -149,7 +149,7 @@ def _moran_line(rows: Sequence[Row], colours: Mapping[str, str]) -> dict[str, An
     return {
         "type": "scatter",
         "mode": "lines+markers",
-        "name": f"{short(whole)}, {part}",
+        "name": f"{short(whole, 36)}, {part}",
         "x": [str(row["period"]) for row in rows],
         "y": [row.get("statistic") for row in rows],
         "line": {"color": colour, "dash": "dash" if within else "solid", "width": 2},
@@ -328,7 +328,7 @@ def _interval_chart(key: str, title: str, panels: Sequence[Panel], caption: str)
             if trace["x"]:
                 place = {"xaxis": f"x{tag}", "yaxis": f"y{tag}", "legendgroup": effect, "showlegend": number == 1}
                 data.append({**trace, **place})
-        layout[f"xaxis{tag}"] = axis(panel.title, zeroline=True, zerolinewidth=1.5, anchor=f"y{tag}", nticks=6)
+        layout[f"xaxis{tag}"] = axis(panel.title, 26, zeroline=True, zerolinewidth=1.5, anchor=f"y{tag}", nticks=6)
         layout[f"yaxis{tag}"] = {
             **axis(""),
             "tickmode": "array",

@@ -20,6 +20,7 @@ from spillover.study.scale import Scale, scale_of
 Ring = list[tuple[float, float]]
 _EXTENT = 1000.0  # the longer side of a map in its own units; coordinates are rounded to a tenth of one
 _MANY_VERTICES = 30_000
+_DOT_CORNERS = 16
 SAME = 0.05  # a relative range below it is told as "nearly the same"
 
 
@@ -75,7 +76,10 @@ class Choropleth:
 
 
 def shapes_of(result: StudyResult) -> Shapes | None:
-    """The outlines of the regions in the order of the panel, or None when the study has no map."""
+    """The outlines of the regions in the order of the panel, or None when the study has no map.
+
+    A region that is a point or a line is drawn as a dot.
+    """
     if result.panel.geometry is None:
         return None
     by_id = {_feature_id(f): f.get("geometry") for f in result.panel.geometry.get("features", ())}
@@ -83,9 +87,13 @@ def shapes_of(result: StudyResult) -> Shapes | None:
     if not any(geometries):
         return None
     polygons = _simplified([_polygons(geometry) for geometry in geometries])
-    project = _plane if result.panel.planar else _azimuthal(polygons)
-    placed = [[[project(x, y) for x, y in ring] for ring in rings] for rings in polygons]
-    return _fit(placed, result.panel.regions)
+    points = [None if rings else _point(geometry) for rings, geometry in zip(polygons, geometries, strict=True)]
+    drawn = [[[point]] if point else rings for rings, point in zip(polygons, points, strict=True)]
+    if not any(drawn):
+        return None
+    project = _plane if result.panel.planar else _azimuthal(drawn)
+    placed = [[[project(x, y) for x, y in ring] for ring in rings] for rings in drawn]
+    return _fit(_with_dots(placed), result.panel.regions)
 
 
 def _feature_id(feature: dict[str, Any]) -> str:
@@ -112,6 +120,28 @@ def _polygons(geometry: dict[str, Any] | None) -> list[Ring]:
             if len(ring) > 3:
                 rings.append(ring if (_doubled_area(ring) > 0) == (number == 0) else ring[::-1])
     return rings
+
+
+def _point(geometry: dict[str, Any] | None) -> tuple[float, float] | None:
+    """The middle of a geometry without area: a point, some points, or a line."""
+    import shapely
+
+    shape = None if not geometry else shapely.geometry.shape(geometry)
+    return None if shape is None or shape.is_empty else (float(shape.centroid.x), float(shape.centroid.y))
+
+
+def _with_dots(placed: list[list[Ring]]) -> list[list[Ring]]:
+    """The outlines with a small circle for each region that is a single point; more regions have smaller dots."""
+    points = [point for rings in placed for ring in rings for point in ring]
+    x, y = [p[0] for p in points], [p[1] for p in points]
+    extent = max(max(x) - min(x), max(y) - min(y)) or 1.0
+    radius = extent * min(0.02, 0.3 / math.sqrt(len(placed)))
+    turns = [2.0 * math.pi * k / _DOT_CORNERS for k in range(_DOT_CORNERS + 1)]
+    circle = [(radius * math.cos(turn), radius * math.sin(turn)) for turn in turns]
+    return [
+        [[(ring[0][0] + dx, ring[0][1] + dy) for dx, dy in circle] if len(ring) == 1 else ring for ring in rings]
+        for rings in placed
+    ]
 
 
 def _doubled_area(ring: Ring) -> float:
@@ -235,7 +265,7 @@ def _change_map(result: StudyResult, measure: Measure, number: int) -> Choroplet
     span = f"{result.panel.periods[0]} to {result.panel.periods[-1]}"
     return Choropleth(
         key=f"change-{number}",
-        title=heading(f"{measure.label or measure.name}: change", f"{measure.name}: change"),
+        title=f"{heading(measure.label, measure.name)}: change",
         unit=measure.unit,
         frames=(span,),
         values=(change,),

@@ -221,6 +221,7 @@ def _moran_table(result: StudyResult) -> list[dict[str, Any]]:
     return [
         {
             "label": str(rows[0].get("label") or rows[0]["variable"]),
+            "heading": numbers.heading(str(rows[0].get("label") or ""), str(rows[0]["variable"])),
             "transform": str(rows[0].get("transform", "level")),
             "number": number,
             "cells": {str(row["period"]): row for row in rows},

@@ -11,9 +11,9 @@ from spillover.panel.tables import open_table
 from spillover.study.config import AgglomerationSection, StudyConfig
 
 
-def read_columns(path: Path) -> list[str]:
+def read_columns(path: Path, encoding: str | None = None) -> list[str]:
     """Column names of a table; raises `FileError` when it is empty, binary, damaged or of an unknown kind."""
-    return list(open_table(path).columns)
+    return list(open_table(path, encoding).columns)
 
 
 def formula_variables(formula: Formula) -> tuple[str, ...]:

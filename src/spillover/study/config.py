@@ -35,6 +35,7 @@ class DataSection(Section):
     """
 
     table: str
+    encoding: str | None = None  # of a text table; UTF-8 by default
     region: str
     period: str | None = None
     name: str | None = None  # column with display names of the regions
@@ -73,6 +74,7 @@ class AgglomerationSection(Section):
     total: str | None = None
     area: str | None = None
     table: str | None = None
+    encoding: str | None = None  # of that table; UTF-8 by default
     industry: str | None = None
     value: str | None = None
     high_tech: tuple[str, ...] = ()

@@ -68,7 +68,12 @@ def replacing(
         disk is full. Whatever is raised, the folder is then as it was.
     """
     inputs = list(inputs)
-    folder = check_folder(out, overwrite=overwrite, inputs=inputs)
+    try:
+        folder = check_folder(out, overwrite=overwrite, inputs=inputs)
+    except OutputError:
+        if _is_locked(output_path(out)):  # what was seen is between an earlier result and a new one
+            raise _busy(output_path(out)) from None
+        raise
     with writing(folder), _parents(folder), _lock(folder), _workplace(folder) as work:
         check_folder(folder, overwrite=overwrite, inputs=inputs)  # another run may just have ended
         new = work / "new"
@@ -91,7 +96,7 @@ def _refuse_inputs(folder: Path, inputs: Iterable[str | os.PathLike[str]]) -> No
                 inside.append(str(item))
     if inside:
         raise OutputError(
-            f"the output folder {folder.name!r} holds what the study reads",
+            f"the output folder {folder.name or str(folder)!r} holds what the study reads",
             got=show_labels(inside),
             expected="a folder of its own for the results",
             fix="choose another folder with --out; nothing was written",
@@ -204,21 +209,38 @@ def _workplace(folder: Path) -> Iterator[Path]:
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
     """A lock that the system gives up when its holder ends, however it ends: a lock file left behind locks nothing."""
-    digest = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    path = folder.parent / f".spillover-{digest}.lock"
+    path = _lock_file(folder)
     stream = _open_locked(path)
     if stream is None:
-        raise OutputError(
-            f"another run is writing to {folder.name!r}",
-            expected="one run at a time for one folder",
-            fix="wait until it has ended, or choose another folder with --out; nothing was written",
-        )
+        raise _busy(folder)
     try:
         yield
     finally:
         with suppress(OSError):
             path.unlink()
         stream.close()
+
+
+def _lock_file(folder: Path) -> Path:
+    digest = hashlib.sha256(str(folder).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return folder.parent / f".spillover-{digest}.lock"
+
+
+def _busy(folder: Path) -> OutputError:
+    return OutputError(
+        f"another run is writing to {folder.name!r}",
+        expected="one run at a time for one folder",
+        fix="wait until it has ended, or choose another folder with --out; nothing was written",
+    )
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        with _lock_file(folder).open("rb") as stream:
+            _take(stream)
+    except OSError as error:
+        return error.errno in _HELD
+    return False
 
 
 def _open_locked(path: Path) -> IO[bytes] | None:

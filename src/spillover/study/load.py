@@ -14,6 +14,7 @@ from spillover.study.columns import read_columns
 from spillover.study.config import StudyConfig
 from spillover.study.consistency import inconsistencies, one_line
 from spillover.study.paths import expand_path, missing_file
+from spillover.study.phrasing import phrase
 from spillover.study.problems import Sections, assemble, read_sections, study_file_error, where_of
 
 
@@ -169,9 +170,9 @@ def _table_columns(sections: Sections) -> tuple[list[str] | None, list[str]]:
     if sections.data is None or "\0" in sections.data.table or missing_file(Path(sections.data.table)):
         return None, []
     try:
-        return read_columns(Path(sections.data.table)), []
+        return read_columns(Path(sections.data.table), sections.data.encoding), []
     except SpilloverError as error:
-        return None, [f"[data] table: {one_line(error)}"]
+        return None, [f"[data] table: {phrase(one_line(error), 'study file')}"]
 
 
 def _clip(text: str, limit: int = 120) -> str:

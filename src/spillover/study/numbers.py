@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 MINUS = "\u2212"
+_SHORTEST_WORD = 5  # a shorter name of a variable is rather an abbreviation: lq, hti, emp
 MISSING = "–"
 
 
@@ -79,13 +80,17 @@ def capital(text: str) -> str:
 
 
 def heading(label: str, name: str) -> str:
-    """A label as a title, or the name of a variable, which is code and stays as it is.
+    """A label as a title; the name of a variable is code and stays as it is, unless it is a word.
 
     >>> heading("patents per person", "ppp"), heading("hti_firms", "agglomeration"), heading("", "lq")
     ('Patents per person', 'hti_firms', 'lq')
+    >>> heading("patents", "patents")
+    'Patents'
     """
     text = label or name
-    return text if text == name or "_" in text.split(" ")[0] else capital(text)
+    first = text.split(" ")[0]
+    is_word = first.isalpha() and (text != name or len(first) >= _SHORTEST_WORD)
+    return capital(text) if is_word or (text != name and "_" not in first) else text
 
 
 def statistic(value: float | None) -> str:

@@ -78,8 +78,8 @@ def writing(target: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
-            f"{target.name[:80]!r} cannot be written",
-            got=f"{str(target.parent)[:200]!r}: {reason}",
+            f"the output {target.name[:80]!r} cannot be written",
+            got=f"{reason} (in {str(target.parent)[:200]!r})",
             causes=("no permission to write there", "a full or read-only disk", "a file that is open elsewhere"),
             fix="choose another place with --out; what was there before is unchanged",
         ) from error

@@ -63,8 +63,7 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
     (r"minimum_km=…", "another kind of W", "another kind of W"),
     (r"threshold_km=…", "threshold_km = …", "--weights-kind distance-band:KM"),
     (r'rule="(\w+)"', r'kind = "\1"', r"--weights-kind \1"),
-    (r'encoding="[^"]*"( \([\w ]+\))?( or encoding="[^"]*"( \([\w ]+\))?)?', "another encoding (UTF-8 is read)",
-     "another encoding (UTF-8 is read)"),
+    (r'\bencoding="([\w-]+)"', r'encoding = "\1"', r"--encoding \1"),
     (r"\b(geometry|geometry_id|region|period|name|lagged)=…", r"\1 = …", r"--\1 …"),
 )  # fmt: skip
 # islands="nearest" and the like: the same key and the same value everywhere.

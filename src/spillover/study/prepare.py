@@ -38,6 +38,7 @@ def read_data(config: StudyConfig) -> Panel:
         units=data.units,
         labels=data.labels,
         geometry_policy="table",
+        encoding=data.encoding,
     )
 
 
@@ -249,7 +250,12 @@ def _from_industries(panel: Panel, section: AgglomerationSection, data: DataSect
     assert section.industry is not None
     assert section.value is not None
     table = read_industry(
-        section.table, region=data.region, industry=section.industry, period=data.period, value=section.value
+        section.table,
+        region=data.region,
+        industry=section.industry,
+        period=data.period,
+        value=section.value,
+        encoding=section.encoding,
     )
     name, label, codes = section.name, section.label, section.high_tech
     if section.measure == "location-quotient":
@@ -295,7 +301,7 @@ def _index(panel: Panel, config: StudyConfig) -> tuple[Panel, IndexSummary]:
     summary = IndexSummary(
         name=section.index,
         label=panel.label(section.index),
-        weights=tuple(plain(row) for row in index.weight_rows()),
+        weights=tuple({**plain(row), "label": panel.label(row["indicator"])} for row in index.weight_rows()),
         dimensions={name: plain_table(values) for name, values in index.dimensions.items()},
         note=" ".join(f"{note[:1].upper()}{note[1:]}." for note in index.notes),
     )

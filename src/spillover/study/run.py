@@ -133,8 +133,9 @@ def compute(
     truth: Sequence[TruthRow] = (),
     planar: bool = False,
 ) -> StudyResult:
-    """STEPS 3 to 5 on a prepared panel."""
+    """STEPS 3 to 5 on a prepared panel; `planar` also where its map says that it has no coordinate system."""
     panel, weights = prepared.panel, prepared.weights
+    planar = planar or (panel.geometry is not None and panel.geometry.crs is None)
     main = main_model(config.models)
     first = weights[main.weights or next(iter(weights))]
     diagnostics = diagnose(panel, prepared.measures, first, seed, lambda text, share: progress(text, 0.25 + share / 4))

@@ -98,9 +98,9 @@ class Scale:
 
     @property
     def change(self) -> str:
-        """What `convert` gives, for axes and heads: "change of patents, %"."""
+        """What `convert` gives, for axes and heads: "change of patents (%)"."""
         unit = self.unit.strip()
-        return f"change of {self.outcome.label}" + (f", {unit}" if unit else "")
+        return f"change of {self.outcome.label}" + (f" ({unit})" if unit else "")
 
     @property
     def effect_unit(self) -> str:

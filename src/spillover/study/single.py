@@ -40,6 +40,7 @@ class FitRequest:
     formula: str
     data: Path
     region: str
+    encoding: str | None = None
     period: str | None = None
     weights: Path | None = None
     weights_kind: str | None = None
@@ -281,6 +282,7 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
             )
         return None
     is_map = request.weights.suffix.lower() in MAPS
+    _refuse_ignored(request, is_map)
     shared: dict[str, Any] = {"name": "W", "standardise": request.standardise, "islands": request.islands}
     if request.weights_kind is None:
         if is_map:
@@ -309,6 +311,21 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
     return WeightsSection(**_kind(request.weights_kind), **shared)
 
 
+def _refuse_ignored(request: FitRequest, is_map: bool) -> None:
+    """An option that the file of weights has no use for is a mistake, not a wish to be passed over."""
+    given: dict[str, object] = {"--geometry-id": request.geometry_id}
+    if is_map:
+        given = {"--order": request.order, "--edge-columns": request.edge_columns}
+    useless = [option for option, value in given.items() if value is not None]
+    if useless:
+        assert request.weights is not None
+        raise OptionError(
+            f"{show_labels(useless)} has no meaning for {request.weights.name}",
+            expected="--geometry-id beside a map; --order and --edge-columns beside a table of weights",
+            fix=f"leave out {show_labels(useless)}, or give the file that is meant in --weights",
+        )
+
+
 def _edge_columns(request: FitRequest) -> tuple[str, ...]:
     if request.edge_columns is None:
         return ()
@@ -334,7 +351,7 @@ def _kind(text: str) -> dict[str, Any]:
         value = int(number) if kind == "knn" else float(number)
     except ValueError:
         value = -1
-    if kind not in _NUMBERS or not value > 0:
+    if kind not in _NUMBERS or not 0 < value < float("inf"):
         raise OptionError(
             f"--weights-kind {text!r} cannot be understood",
             expected="queen, rook, knn:4, distance-band:500 (km), inverse-distance:2 (power) or exponential:0.009",
@@ -350,7 +367,7 @@ def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection |
     from spillover.panel.read import read_panel
 
     variables = formula_variables(formula)
-    columns = read_columns(request.data)
+    columns = read_columns(request.data, request.encoding)
     unknown = [name for name in variables if name not in columns]
     if unknown:
         hints = [hint for name in unknown if (hint := did_you_mean(name, columns))]
@@ -369,6 +386,7 @@ def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection |
         geometry_id=request.geometry_id if from_map else None,
         columns=variables,
         geometry_policy="table",
+        encoding=request.encoding,
     )
 
 

@@ -56,6 +56,13 @@ def assemble(
     return scale(made, standardise)
 
 
+def _is_pair(link: object) -> bool:
+    """Whether a link is a pair of two different ids."""
+    if isinstance(link, str) or not isinstance(link, Sequence | np.ndarray):
+        return False
+    return len(link) == 2 and bool(link[0] != link[1])
+
+
 def add_links(
     weights: SpatialWeights, links: Links, place: Callable[[], Points] | None = None, kernel: Kernel | None = None
 ) -> SpatialWeights:
@@ -63,7 +70,7 @@ def add_links(
 
     Raises `WeightsError` for what is not a pair or a region linked with itself, `AlignmentError` for unknown ids.
     """
-    wrong = [str(link) for link in links if isinstance(link, str) or len(link) != 2 or link[0] == link[1]]
+    wrong = [str(link) for link in links if not _is_pair(link)]
     if wrong:
         raise WeightsError(
             "links= holds something that is not a pair of two different regions",

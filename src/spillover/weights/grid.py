@@ -9,7 +9,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from spillover.errors import FileError, show_labels
+from spillover.errors import FileError, OptionError, show_labels
 from spillover.weights.labels import as_text
 
 Grid = list[list[str]]
@@ -20,14 +20,28 @@ TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".xlsx", ".xls", ".parquet", ".dta")
 _MAP_SUFFIXES = (".geojson", ".json", ".gpkg", ".shp")
 
 
-def check_file(path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> Path:
+def check_file(path: str | os.PathLike[str], suffixes: tuple[str, ...], what: str = "the weights file") -> Path:
     """The path of a file that is there, is not empty, and has one of the endings; `FileError` otherwise."""
+    if not isinstance(path, str | os.PathLike):
+        raise OptionError(
+            f"{what} is given as a path", got=f"an object of type {type(path).__name__}", expected="a path"
+        )
     file = Path(path)
-    if file.is_dir():
-        raise FileError("the weights file is a folder", got=str(file), expected="a file")
-    if not file.exists():
+    try:
+        return _check_file(file, suffixes, what)
+    except (OSError, ValueError) as problem:  # a folder that may not be searched, a name too long or with a null
+        reason = problem.strerror if isinstance(problem, OSError) else str(problem)
         raise FileError(
-            "the weights file is not there",
+            f"{what} cannot be read", got=f"{str(file)[:200]!r}: {reason}", fix="check its permissions and name"
+        ) from None
+
+
+def _check_file(file: Path, suffixes: tuple[str, ...], what: str) -> Path:
+    if file.is_dir():
+        raise FileError(f"{what} is a folder", got=str(file), expected="a file")
+    if "\0" in str(file) or not file.exists():
+        raise FileError(
+            f"{what} is not there",
             got=str(file),
             causes=("the path is relative to another folder", "a spelling"),
         )
@@ -45,15 +59,10 @@ def check_file(path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> Path:
             got=f"{file.name} with the ending {suffix!r}",
             expected="one of " + ", ".join(suffixes),
         )
-    try:
-        if file.stat().st_size == 0:
-            raise FileError("the weights file is empty", got=f"{file}: 0 bytes", fix="export it again from its source")
-        with file.open("rb"):
-            pass
-    except OSError as problem:
-        raise FileError(
-            "the weights file cannot be read", got=f"{file}: {problem.strerror}", fix="check its permissions"
-        ) from None
+    if file.stat().st_size == 0:
+        raise FileError(f"{what} is empty", got=f"{file}: 0 bytes", fix="export it again from its source")
+    with file.open("rb"):
+        pass
     return file
 
 

@@ -234,7 +234,7 @@ def _read_order(order: Sequence[Any] | str | os.PathLike[str]) -> tuple[str, ...
     """Ids of a sequence, or of a file with one id per line."""
     if not isinstance(order, str | os.PathLike):
         return as_region_ids(order, "order=")
-    file = check_file(order, (".txt", ".csv"))
+    file = check_file(order, (".txt", ".csv"), "the file with the order of regions")
     ids = [as_text(line.strip().strip('"')) for line in read_lines(file)]
     while ids and not ids[-1]:
         ids.pop()

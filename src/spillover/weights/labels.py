@@ -9,7 +9,7 @@ from typing import Any
 
 from spillover.errors import AlignmentError, WeightsError, did_you_mean, show_labels
 from spillover.panel.clean import whole_ids
-from spillover.panel.wording import clean_text
+from spillover.panel.wording import clean_text, near_misses
 
 
 def as_text(value: Any) -> str:
@@ -91,6 +91,7 @@ def check_same_ids(left: Sequence[str], right: Sequence[str], left_name: str, ri
             f"only in {right_name}: {show_labels(only_right) or 'none'}",
             expected=f"the same ids on both sides ({len(left)} in {left_name}, {len(right)} in {right_name})",
             causes=(
+                *near_misses(only_left, only_right, f"in {right_name}"),
                 "ids read as numbers lost their leading zeros",
                 "different code lists or vintages",
                 "a row or a column was left out",

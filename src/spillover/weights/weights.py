@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover.errors import AlignmentError, IslandError, WeightsError, show_labels
-from spillover.panel.wording import count_of
+from spillover.panel.wording import count_of, near_misses
 from spillover.typing import FloatArray, IslandPolicy, Standardisation
 
 if TYPE_CHECKING:
@@ -182,6 +182,7 @@ class SpatialWeights:
                 got=f"only in the panel: {show_labels(missing) or 'none'}; only in W: {show_labels(surplus) or 'none'}",
                 expected=f"the same {len(set(wanted))} ids on both sides",
                 causes=(
+                    *near_misses(missing, surplus, "in W"),
                     "ids read as numbers lost their leading zeros",
                     "different code lists or vintages",
                     "regions without data were dropped from the table only",

@@ -98,9 +98,13 @@
       const width = box.closest(".three") ? 210 : box.closest(".pair") ? 325 : 670;
       const change = { width: width };
       if (box.classList.contains("map")) {
-        change.height = Math.min(width * data.shapes.height / data.shapes.width, 340);
+        change.height = Math.min(width * data.shapes.height / data.shapes.width, 230);
         box.style.height = change.height + "px";
+      } else if (box.dataset.figure.startsWith("moran")) {
+        change.height = box.dataset.figure === "moran" ? 280 : 270;
+        box.style.minHeight = change.height + "px";
       }
+      if (box.dataset.figure === "forest") change.height = Math.min(data.charts.forest.layout.height, 620);
       Plotly.relayout(box, change);
     });
   }
@@ -109,7 +113,9 @@
     plots().forEach((box) => {
       const map = box.classList.contains("map");
       if (map) box.style.height = "";
-      Plotly.relayout(box, map ? { width: null, height: null, autosize: true } : { width: null, autosize: true });
+      const height = map ? null : data.charts[box.dataset.figure].layout.height;
+      if (height) box.style.minHeight = height + "px";
+      Plotly.relayout(box, { width: null, height: height, autosize: true });
     });
   }
   window.addEventListener("beforeprint", forPaper);
