@@ -278,13 +278,21 @@ def fit(
         str | None,
         typer.Option("--effects", help="none, individual, time, two-way (the default of a panel) or random."),
     ] = None,
+    groups: Annotated[
+        str | None,
+        typer.Option("--groups", help="Column that is constant within a region: period effects are one per group."),
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option("--within", help="Column of groups: links of W between them are cut.")
+    ] = None,
     correction: Annotated[str, typer.Option("--correction", help="lee-yu or none.")] = "lee-yu",
     dynamic: Annotated[str | None, typer.Option("--dynamic", help="tau, eta: not in this version.")] = None,
     covariance: Annotated[
         str,
         typer.Option(
             "--covariance",
-            help="default, information, hessian, sandwich, hc, cluster, two-way-cluster, driscoll-kraay or conley.",
+            help="default, information, hessian, sandwich, hc, cluster, cluster-group, two-way-cluster, "
+            "driscoll-kraay or conley.",
         ),
     ] = "default",
     cutoff_km: Annotated[
@@ -330,6 +338,8 @@ def fit(
         islands=islands,
         model=model,
         effects=effects,
+        groups=groups,
+        within=within,
         correction=correction,
         dynamic=dynamic,
         covariance=covariance,

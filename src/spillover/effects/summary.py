@@ -27,7 +27,7 @@ NAMES = {
 def summarise(fit: SpatialFit | RandomEffectsFit | InstrumentalFit) -> str:
     """Header, coefficients, effects, statistics, notes and sources."""
     spec, statistics = fit.spec, fit.statistics
-    effects = getattr(spec, "effects", "random")
+    effects = getattr(spec, "effects_in_words", getattr(spec, "effects", "random"))
     correction = f", correction: {spec.correction}" if hasattr(spec, "correction") else ""
     lines = [
         f"{NAMES[spec.model]} · {spec.formula}",

@@ -178,7 +178,7 @@ def check_design(
 ) -> None:
     """Raise what `fit_spec` raises before it estimates: ids, missing cells, constant or collinear columns."""
     roles = assign_roles(spec, panel.regions, weights, None, None)
-    _check_time_effects(spec, roles)
+    check_groups(spec, panel, roles, lambda: _check_time_effects(spec, roles))
     design = build_design(spec, panel, roles)
     _project(design, _triangle(design, None))
 

@@ -184,7 +184,7 @@ class SpatialFit:
 
     def __repr__(self) -> str:
         return (
-            f"SpatialFit: {self.spec.model} with {self.spec.effects} effects, {self.spec.formula}; "
+            f"SpatialFit: {self.spec.model} with {self.spec.effects_in_words} effects, {self.spec.formula}; "
             f"{self.statistics['n_regions']} regions × {self.statistics['n_periods']} periods"
         )
 

@@ -106,6 +106,19 @@ class ModelSpec:
         return self.effects in ("time", "two-way")
 
     @property
+    def effects_in_words(self) -> str:
+        """The effects; where they have groups or segments, "region × segment and country × period"."""
+        if self.groups is None and self.segments is None:
+            return self.effects
+        parts = []
+        if self.has_region_effects:
+            parts.append("region" if self.segments is None else "region × segment")
+        if self.has_period_effects:
+            group = self.groups if isinstance(self.groups, str) else "group"
+            parts.append("period" if self.groups is None else f"{group} × period")
+        return " and ".join(parts) or self.effects
+
+    @property
     def uses_weights(self) -> bool:
         """The model needs a W."""
         return self.model != "ols"

@@ -304,7 +304,7 @@ def forest_chart(result: StudyResult) -> Chart | None:
 
 
 def _model_label(model: ModelResult) -> str:
-    parts = [model.model.upper(), model.effects, model.weights if model.model != "ols" else ""]
+    parts = [model.model.upper(), model.effects, model.groups, model.weights if model.model != "ols" else ""]
     return f"{model.name}: {', '.join(part for part in parts if part)}"
 
 

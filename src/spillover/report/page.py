@@ -210,7 +210,7 @@ def _describe_model(result: StudyResult, model: ModelResult) -> str:
     correction = ", Lee–Yu transformation" if model.correction == "lee-yu" else ""
     matrix = "" if model.model == "ols" else f"; W: {words.describe_weights(result, model.weights)}"
     return (
-        f"{words.MODEL_NAMES.get(model.model, model.model)}, {words.EFFECT_NAMES.get(model.effects, model.effects)}"
+        f"{words.MODEL_NAMES.get(model.model, model.model)}, {words.describe_effects(model)}"
         f"{correction}{matrix}; {words.COVARIANCE_NAMES.get(model.covariance, model.covariance)}"
     )
 

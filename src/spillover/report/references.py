@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spillover.report.words import COVARIANCE_NAMES, EFFECT_NAMES, MODEL_NAMES, describe_weights
+from spillover.report.words import COVARIANCE_NAMES, MODEL_NAMES, describe_effects, describe_weights
 from spillover.study.result import StudyResult
 
 _ALWAYS = (
@@ -44,7 +44,7 @@ def methods_text(result: StudyResult) -> tuple[str, ...]:
     estimator = "least squares" if model.model in ("ols", "slx") else likelihood
     sentences = [
         f"The {MODEL_NAMES.get(model.model, model.model)}, {model.formula}, with "
-        f"{EFFECT_NAMES.get(model.effects, model.effects)}, was estimated by {estimator}{lagged}.",
+        f"{describe_effects(model)}, was estimated by {estimator}{lagged}.",
     ]
     if model.correction == "lee-yu":
         sentences.append("Fixed effects were removed with the orthonormal transformation of Lee and Yu (2010).")

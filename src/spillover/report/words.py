@@ -35,6 +35,7 @@ EFFECT_NAMES = {
 }
 COVARIANCE_NAMES = {
     "cluster": "standard errors clustered by region",
+    "cluster-group": "standard errors clustered by group",
     "information": "standard errors from the information matrix",
     "hessian": "standard errors from the observed Hessian",
     "sandwich": "quasi-maximum-likelihood standard errors",
@@ -162,9 +163,17 @@ def basis(result: StudyResult) -> str:
     matrix = "" if model.model == "ols" else f", neighbours: {describe_weights(result, model.weights)}"
     return (
         f"Basis: {n:,} regions, {span}; {MODEL_NAMES.get(model.model, model.model)} with "
-        f"{EFFECT_NAMES.get(model.effects, model.effects)}{correction}{matrix}; "
+        f"{describe_effects(model)}{correction}{matrix}; "
         f"{COVARIANCE_NAMES.get(model.covariance, model.covariance)}."
     )
+
+
+def describe_effects(model: ModelResult) -> str:
+    """The effects of a model in words, with what they belong to: region × segment and country × period."""
+    words = EFFECT_NAMES.get(model.effects, model.effects)
+    if model.segments:
+        words = words.replace("region", "region × segment")
+    return words.replace("period", f"{model.groups} × period") if model.groups else words
 
 
 def describe_weights(result: StudyResult, name: str) -> str:

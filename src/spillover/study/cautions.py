@@ -117,7 +117,7 @@ def _identity(config: StudyConfig, model: ModelResult) -> Iterator[str]:
 def _groups(panel: Panel, model: ModelResult) -> Iterator[str]:
     for name, values in panel.groups.items():
         count = len(set(values))
-        if 1 < count < len(values) and model.effects in ("time", "two-way"):
+        if 1 < count < len(values) and model.effects in ("time", "two-way") and not model.groups:
             yield (
                 f"The period effects are common to all {count} values of {name}. Shocks that differ by {name} "
                 "(policy, crises, statistical breaks) are shared by neighbours and can look like a spillover."

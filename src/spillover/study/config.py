@@ -112,6 +112,7 @@ class WeightsSection(Section):
     order: str | None = None  # file with the region order of an unlabelled square matrix
     standardise: Literal["none", "row", "spectral", "scalar", "min-max"] = "row"
     islands: Literal["error", "keep", "nearest", "drop"] = "error"
+    within: str | None = None  # one of [data] groups: links between its groups are cut
     links: tuple[tuple[str, str], ...] = ()  # links added by hand, both ways, before standardising
 
 
@@ -122,6 +123,8 @@ class ModelSection(Section):
     formula: str
     model: ModelName = "sdm"
     effects: Literal["none", "individual", "time", "two-way"] = "two-way"
+    groups: str | None = None  # one of [data] groups: period effects are one per group and period
+    segments: dict[str, str] = Field(default_factory=dict)  # period → segment: region effects are one per segment
     weights: str | None = None  # the first W by default
     correction: Literal["lee-yu", "none"] = "lee-yu"
     covariance: CovarianceName = "default"

@@ -116,6 +116,8 @@ def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[
             problems.append(f'{where} both_ways is for an edge list; kind = "{item.kind}" reads none')
         if item.edge_columns and len(item.edge_columns) not in (2, 3):
             problems.append(f"{where} edge_columns names two or three columns: receiver, sender and perhaps weight")
+        if item.within is not None and data is not None and item.within not in data.groups:
+            problems.append(_unknown(f"{where} within", item.within, data.groups, "[data] groups"))
         positive = {"k": item.k, "threshold_km": item.threshold_km, "power": item.power, "decay": item.decay_per_km}
         for key, value in positive.items():
             if value is not None and not value > 0:
@@ -140,11 +142,18 @@ def _models(sections: Sections) -> list[str]:
             problems.append(
                 f'{where} covariance = "conley" needs cutoff_km, the distance beyond which errors are unrelated'
             )
+        if model.groups is not None and sections.data is not None and model.groups not in sections.data.groups:
+            problems.append(_unknown(f"{where} groups", model.groups, sections.data.groups, "[data] groups"))
+        if model.segments and model.effects not in ("individual", "two-way"):
+            problems.append(f'{where} segments are for region effects, and effects = "{model.effects}" has none')
+        if model.covariance == "cluster-group" and model.groups is None:
+            problems.append(f'{where} covariance = "cluster-group" needs groups, one of [data] groups')
         formula, mistake = _formula(model, where)
         problems += mistake
         if formula is not None:
             problems += _terms(model, formula, where)
-        if sections.data is not None and sections.data.period is None and model.effects != "none":
+        crossed = model.effects == "time" and model.groups is not None  # group effects of a cross-section
+        if sections.data is not None and sections.data.period is None and model.effects != "none" and not crossed:
             problems.append(
                 f'{where} effects = "{model.effects}" needs periods, but [data] names no period column; '
                 'write effects = "none" for a cross-section'

@@ -22,6 +22,7 @@ from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
     from spillover.models.result import SpatialFit
+    from spillover.models.spec import ModelSpec
 
 MUCH = 1.0 / 3.0  # standard errors that differ by more than this share are shown beside each other
 LINKS = 40  # links that a map can show without becoming a thicket
@@ -34,26 +35,38 @@ def fit_model(
     others: Mapping[str, SpatialWeights] | None = None,
 ) -> SpatialFit:
     """The fit of one [[models]] section on its regions and periods; `others` holds every W of the study by name."""
-    from spillover.models.fit import fit
+    from spillover.models.fit import fit_spec
 
     panel, weights = restrict(section, panel, weights)
     formula = parse_formula(section.formula)
-    terms = formula.names
     for factors in ((formula.response,), *formula.terms):
         require_values(factors, panel)
-    return fit(
-        section.formula,
+    return fit_spec(
+        _specification(section, panel),
         panel,
         weights if section.model != "ols" else None,
+        weights_x=_other(section.weights_x, panel, others),
+        weights_error=_other(section.weights_error, panel, others),
+    )
+
+
+def _specification(section: ModelSection, panel: Panel) -> ModelSpec:
+    """What to fit. Keys of a table are text, periods may be numbers: segments are matched by what is written."""
+    from spillover.models.spec import ModelSpec
+
+    terms = parse_formula(section.formula).names
+    named = {period: section.segments[str(period)] for period in panel.periods if str(period) in section.segments}
+    return ModelSpec(
+        section.formula,
         model=section.model,
         effects=section.effects,
         correction=section.correction,
         covariance=section.covariance,
-        lagged=None if section.lagged is None else [_term(text, terms) for text in section.lagged],
-        weights_x=_other(section.weights_x, panel, others),
-        weights_error=_other(section.weights_error, panel, others),
+        lagged=None if section.lagged is None else tuple(_term(text, terms) for text in section.lagged),
         cutoff_km=section.cutoff_km,
         time_lags=section.time_lags,
+        groups=section.groups,
+        segments=named if section.segments else None,
     )
 
 
@@ -71,20 +84,8 @@ def require_design(section: ModelSection, panel: Panel, weights: SpatialWeights 
     panel, weights : of the regions and periods of the model, as `restrict` gives them.
     """
     from spillover.models.fit import check_design
-    from spillover.models.spec import ModelSpec
 
-    terms = parse_formula(section.formula).names
-    spec = ModelSpec(
-        section.formula,
-        model=section.model,
-        effects=section.effects,
-        correction=section.correction,
-        covariance=section.covariance,
-        lagged=None if section.lagged is None else tuple(_term(text, terms) for text in section.lagged),
-        cutoff_km=section.cutoff_km,
-        time_lags=section.time_lags,
-    )
-    check_design(spec, panel, weights)
+    check_design(_specification(section, panel), panel, weights)
 
 
 def restrict(
@@ -170,6 +171,8 @@ def describe_fit(section: ModelSection, fit: SpatialFit, weights_name: str) -> M
         name=section.name,
         model=section.model,
         effects=section.effects,
+        groups=section.groups or "",
+        segments=bool(section.segments),
         correction=section.correction,
         covariance=fit.spec.resolved_covariance,
         weights=weights_name if section.model != "ols" else "",

@@ -103,7 +103,7 @@ def main_first(config: StudyConfig) -> list[WeightsSection]:
 
 def without_dropped(panel: Panel, item: WeightsSection, weights: SpatialWeights) -> Panel:
     """The panel of the regions that have neighbours in the main W, when the study drops the others."""
-    if item.islands != "drop" or weights.n >= len(panel.regions):
+    if (item.islands != "drop" and item.within is None) or weights.n >= len(panel.regions):
         return panel
     gone = sorted(set(panel.regions) - set(weights.regions))
     note = f"islands of {item.name} were dropped: {', '.join(map(weights.told, gone))}"
@@ -119,6 +119,16 @@ def build_weights(
         panel does not have is an `AlignmentError`: dropping neighbours changes W.
     complete : regions of the panel that an edge list does not mention are islands, also where no policy is chosen.
     """
+    whole = _build_whole(item, panel, left_out, complete)
+    if item.within is None:
+        return whole
+    from spillover.weights.groups import within_groups
+
+    return within_groups(whole, dict(zip(panel.regions, panel.groups[item.within], strict=True)))
+
+
+def _build_whole(item: WeightsSection, panel: Panel, left_out: Collection[str], complete: bool) -> SpatialWeights:
+    """W with the links between groups."""
     from spillover.weights.contiguity import build_contiguity
     from spillover.weights.distance import build_distance_band, build_exponential, build_inverse_distance, build_knn
 

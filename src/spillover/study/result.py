@@ -106,6 +106,8 @@ class ModelResult(Frozen):
     statistics: dict[str, Any]
     tests: tuple[Row, ...]
     notes: tuple[str, ...]
+    groups: str = ""  # what the period effects belong to, when not to all regions
+    segments: bool = False  # region effects are one per segment of the periods
     spread: float | None = None  # of the treatment's term: its standard deviation within regions, or in a cross-section
 
 

@@ -54,6 +54,8 @@ class FitRequest:
     islands: str = "error"
     model: str = "sdm"
     effects: str | None = None
+    groups: str | None = None
+    within: str | None = None
     correction: str = "lee-yu"
     dynamic: str | None = None
     covariance: str = "default"
@@ -138,7 +140,7 @@ def _fit(request: FitRequest) -> FitAnswer:
         from spillover.study.prepare import build_weights
 
         weights = build_weights(section, panel, set(whole.regions) - set(panel.regions), complete=True)
-        if section.islands == "drop" and set(weights.regions) < set(panel.regions):
+        if (section.islands == "drop" or section.within is not None) and set(weights.regions) < set(panel.regions):
             panel = panel.select(regions=weights.regions, note="islands of W were dropped")
     hashes = {request.data.name: hash_file(request.data)}
     if request.weights is not None and weights is not None:
@@ -151,7 +153,7 @@ def _fit(request: FitRequest) -> FitAnswer:
     from spillover.models.fit import fit_spec
 
     found = fit_spec(spec, panel, weights)
-    asked |= {"effects": spec.effects, "covariance": spec.resolved_covariance}
+    asked |= {"effects": spec.effects_in_words, "covariance": spec.resolved_covariance}
     return FitAnswer(found, found.tests(request.tests), hashes, asked, _dropped(whole, panel))
 
 
@@ -236,15 +238,22 @@ def _specification(request: FitRequest) -> ModelSpec:
             fix="leave --dynamic out; a lag of a regressor can be written in the formula: lag(x)",
         )
     check_option("--tests", request.tests, ("valid", "conventional", "all"))
-    effects = request.effects or ("two-way" if request.period is not None else "none")
+    effects = request.effects or ("two-way" if request.period is not None else "time" if request.groups else "none")
     options: dict[str, Any] = {
         "model": request.model,
         "effects": "individual" if effects == "random" else effects,  # random effects have a specification of their own
+        "groups": request.groups,
         "correction": request.correction,
         "covariance": request.covariance,
         "cutoff_km": request.cutoff_km,
         "time_lags": request.time_lags,
     }
+    if request.groups is not None and (effects == "random" or _has_instruments(request.formula)):
+        raise OptionError(
+            "effects of groups are for models by maximum likelihood",
+            got=f"--groups {request.groups} with " + ("random effects" if effects == "random" else "instruments"),
+            fix="leave --groups out, or use --effects two-way and a formula without |",
+        )
     if effects == "random":
         options["covariance"] = "default"
     return ModelSpec(request.formula, lagged=_lagged(request), **options)
@@ -284,6 +293,7 @@ def _weights_section(request: FitRequest, spec: ModelSpec) -> WeightsSection | N
     is_map = request.weights.suffix.lower() in MAPS
     _refuse_ignored(request, is_map)
     shared: dict[str, Any] = {"name": "W", "standardise": request.standardise, "islands": request.islands}
+    shared["within"] = request.within
     if request.weights_kind is None:
         if is_map:
             raise OptionError(
@@ -384,6 +394,7 @@ def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection |
         period=request.period,
         geometry=request.weights if from_map else None,
         geometry_id=request.geometry_id if from_map else None,
+        groups=tuple(dict.fromkeys(name for name in (request.groups, request.within) if name is not None)),
         columns=variables,
         geometry_policy="table",
         encoding=request.encoding,

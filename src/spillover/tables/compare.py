@@ -174,7 +174,7 @@ def _effects(fits: Sequence[Any], level: float) -> list[Section]:
 def _statistics(fits: Sequence[Any]) -> Section:
     rows: list[tuple[str, list[Cell]]] = [
         ("model", [str(fit.spec.model).upper() for fit in fits]),
-        ("effects", [str(fit.spec.effects) for fit in fits]),
+        ("effects", [_effects_in_words(fit) for fit in fits]),
         ("W", [_weights(fit) for fit in fits]),
         ("standard errors", [fit.estimates.method for fit in fits]),
     ]
@@ -184,6 +184,10 @@ def _statistics(fits: Sequence[Any]) -> Section:
         "Statistics",
         tuple(Row(label, tuple(cells)) for label, cells in rows if any(cell is not None for cell in cells)),
     )
+
+
+def _effects_in_words(fit: Any) -> str:
+    return str(getattr(fit.spec, "effects_in_words", fit.spec.effects))
 
 
 def _weights(fit: Any) -> str | None:
@@ -220,7 +224,7 @@ def _incomparable(fits: Sequence[Any]) -> str:
         reasons.append("outcomes")
     if len({(fit.design.regions, tuple(map(str, fit.design.periods))) for fit in fits}) > 1:
         reasons.append("regions or periods")
-    if len({(str(fit.spec.effects), str(fit.spec.correction)) for fit in fits}) > 1:
+    if len({(_effects_in_words(fit), str(fit.spec.correction)) for fit in fits}) > 1:
         reasons.append("effects")
     if not reasons:
         return ""
