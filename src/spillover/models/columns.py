@@ -169,14 +169,15 @@ def least_squares(matrix: FloatArray, terms: Sequence[str]) -> Projection:
         return found
     parts = []
     for one in found:
-        others = show_labels((terms[i] for i in one.of), 8)
-        parts.append(f"{terms[one.column]!r} is a combination of {others}" if others else f"{terms[one.column]!r} is 0")
+        others, name = show_labels((terms[i] for i in one.of), 8), terms[one.column]
+        parts.append(f"{name!r} is a combination of {others}" if others else f"{name!r} is constant")
     raise DesignError(
         "some regressors are exact combinations of others",
         got="; ".join(parts),
         causes=(
-            "a full set of shares or dummies beside effects",
-            "a W x that repeats what the effects or x already say (complete groups of one size)",
+            "a full set of dummies or shares beside an intercept or effects",
+            "the same variable in two units or under two names",
+            "a W x that repeats what the effects or other regressors already say (complete groups of one size)",
         ),
         fix="drop one regressor of each combination, or choose which are lagged in space with lagged=…",
     )

@@ -9,19 +9,21 @@ import numpy as np
 
 from spillover.errors import (
     AssumptionWarning,
-    DesignError,
-    EstimationError,
     OptionError,
     WeakIdentificationWarning,
     show_labels,
 )
+from spillover.models.columns import least_squares
 from spillover.models.covariance import Point, SpatialTerm
 from spillover.models.design import Design, build_design
 from spillover.models.groups import check_groups, describe_groups
 from spillover.models.likelihood import (
     ConcentratedLikelihood,
     FilteredLikelihood,
+    JointLikelihood,
     Solution,
+    check_solution,
+    check_variance,
     gaussian,
     log_determinant,
     maximise,
@@ -32,7 +34,7 @@ from spillover.models.observed import observed_information
 from spillover.models.result import SpatialFit, estimates_at
 from spillover.models.spec import Groups, ModelSpec, Roles, assign_roles
 from spillover.numerics.joint import JointMultiplier
-from spillover.numerics.least_squares import Collinearity, Projection, project, triangle_of
+from spillover.numerics.least_squares import Projection, project, triangle_of
 from spillover.numerics.operators import FilteredOperator, GOperator, JointOperator
 from spillover.numerics.threads import one_blas_thread
 from spillover.panel.panel import Panel, Period
@@ -146,7 +148,7 @@ def _fit_aligned(spec: ModelSpec, panel: Panel, roles: Roles, cautions: tuple[st
     residuals = block[design.k] - np.tensordot(rhos, block[design.k + 1 : design.k + 1 + q], axes=1)
     residuals = residuals - (block[: design.k].reshape(design.k, -1).T @ coefficients).reshape(design.shape)
     sigma2 = float(np.sum(residuals**2)) / design.transformation.m
-    _check_fit(design, sigma2)
+    check_variance(sigma2, design.y_raw)
     terms = _spatial_terms(design, roles, rhos, lam)
     values = np.concatenate([coefficients, parameters])
     point = Point(
@@ -200,24 +202,7 @@ def _triangle(design: Design, lags: FloatArray | None) -> FloatArray:
 
 
 def _project(design: Design, triangle: FloatArray) -> Projection:
-    projection = project(triangle[:, : len(design.block)], design.k)
-    if isinstance(projection, Projection):
-        return projection
-    raise DesignError(
-        "some regressors are exact combinations of others",
-        got="; ".join(_combination(found, design.terms) for found in projection),
-        causes=(
-            "a full set of dummies or shares beside an intercept or effects",
-            "the same variable in two units or under two names",
-            "a W x that repeats what the effects or other regressors already say",
-        ),
-        fix="drop one regressor of each combination, or choose which are lagged in space with lagged=…",
-    )
-
-
-def _combination(found: Collinearity, terms: Sequence[str]) -> str:
-    others = show_labels((terms[i] for i in found.of), 8)
-    return f"{terms[found.column]!r} is a combination of {others}" if others else f"{terms[found.column]!r} is constant"
+    return least_squares(triangle[:, : len(design.block)], design.terms)
 
 
 def _solve(design: Design, roles: Roles, triangle: FloatArray, projection: Projection) -> Solution | None:
@@ -232,7 +217,8 @@ def _solve(design: Design, roles: Roles, triangle: FloatArray, projection: Proje
                 fix="use model='sdm' or 'sar' with several W, or one W with model='sac' or 'gns'",
             )
         matrices = tuple(w.matrix for _, w in roles.outcome)
-        solution = maximise_joint(projection, *counts, matrices, transformation.unit_roots)
+        likelihood = JointLikelihood(projection.residual_products, matrices, *counts, transformation.unit_roots)
+        solution = maximise_joint(likelihood, np.array([w.engine.bounds[1] for _, w in roles.outcome]))
     elif roles.error is None:
         engine = roles.outcome[0][1].engine
         solution = maximise(
@@ -254,20 +240,7 @@ def _solve(design: Design, roles: Roles, triangle: FloatArray, projection: Proje
                 transformation.unit_roots,
             )
         )
-    if solution.at_bound or not solution.converged:
-        raise EstimationError(
-            "the maximum of the likelihood is at the bound of its parameters: do not use it"
-            if solution.at_bound
-            else "the maximiser of the likelihood did not converge",
-            got=solution.status,
-            expected="a maximum inside the bounds that W sets on ρ and λ",
-            causes=(
-                "a common trend or shock that effects='none' leaves in the data",
-                "an outcome that is nearly the mean of its neighbours by construction (interpolated or smoothed data)",
-                "a dense W that makes W y nearly a period mean",
-            ),
-            fix="add time effects, use a sparser W, or an SLX model, which has neither ρ nor λ",
-        )
+    check_solution(solution)
     return solution
 
 
@@ -289,15 +262,6 @@ def _spatial_terms(design: Design, roles: Roles, rhos: FloatArray, lam: float) -
     if error is not None:
         terms.append(SpatialTerm("lambda", lam, error, None))
     return tuple(terms)
-
-
-def _check_fit(design: Design, sigma2: float) -> None:
-    if not np.isfinite(sigma2) or sigma2 <= 1e-20 * float(np.mean(design.y_raw**2)):
-        raise EstimationError(
-            "the regressors explain the outcome exactly; there is no error variance to estimate",
-            causes=("the outcome (or a part of it) is among the regressors", "an accounting identity"),
-            fix="check that no regressor is computed from the outcome",
-        )
 
 
 def _check_time_effects(spec: ModelSpec, roles: Roles) -> None:

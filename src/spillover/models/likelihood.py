@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy import optimize
 
+from spillover.errors import EstimationError
 from spillover.numerics.engine import WeightsEngine
 from spillover.numerics.joint import JointMultiplier
 from spillover.numerics.least_squares import Projection, project
@@ -38,6 +39,35 @@ class Solution:
     evaluations: int
     score: float
     parameters: tuple[float, ...] = ()
+
+
+def check_solution(solution: Solution) -> None:
+    """Refuse an estimate at the bound of ρ or λ, or one that was not found."""
+    if solution.converged and not solution.at_bound:
+        return
+    raise EstimationError(
+        "the maximum of the likelihood is at the bound of its parameters: do not use it"
+        if solution.at_bound
+        else "the maximiser of the likelihood did not converge",
+        got=solution.status,
+        expected="a maximum inside the bounds that W sets on ρ and λ",
+        causes=(
+            "a common trend or shock that effects='none' leaves in the data",
+            "an outcome that is nearly the mean of its neighbours by construction (interpolated or smoothed data)",
+            "a dense W that makes W y nearly a period mean",
+        ),
+        fix="add time effects, use a sparser W, or an SLX model, which has neither ρ nor λ",
+    )
+
+
+def check_variance(sigma2: float, y: FloatArray) -> None:
+    """Refuse an exact fit to the outcome y."""
+    if not np.isfinite(sigma2) or sigma2 <= 1e-20 * float(np.mean(y**2)):
+        raise EstimationError(
+            "the regressors explain the outcome exactly; there is no error variance to estimate",
+            causes=("the outcome (or a part of it) is among the regressors", "an accounting identity"),
+            fix="check that no regressor is computed from the outcome",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,56 +270,85 @@ def maximise_filtered(likelihood: FilteredLikelihood) -> Solution:
     return Solution(parameters[0], status, converged, at_bound, evaluations, float(scaled), parameters)
 
 
-def maximise_joint(
-    projection: Projection,
-    m: int,
-    t_star: int,
-    matrices: tuple[sp.csr_matrix, ...],
-    unit_roots: int,
-) -> Solution:
-    """Several lags of the outcome: ℓ(ρ_1, …, ρ_K) by SLSQP on Σ|ρ_k| < 1 from several starts.
+@dataclass(frozen=True, eq=False)
+class JointLikelihood:
+    """ℓ(ρ_1, …, ρ_K) of several lags of the outcome, on the component of ρ = 0 where S = I − Σ ρ_k W_k is invertible.
 
-    Σ|ρ_k| < 1 is sufficient for an invertible S when the rows of every W sum to at most one.
+    Attributes
+    ----------
+    products : (1 + K, 1 + K) cross-products of the residuals of y and of its lags.
     """
-    count = len(matrices)
-    products = projection.residual_products
 
-    def negative(rhos: FloatArray) -> float:
+    products: FloatArray
+    matrices: tuple[sp.csr_matrix, ...]
+    m: int
+    t_star: int
+    unit_roots: int
+
+    def admits(self, rhos: FloatArray) -> bool:
+        """Whether ρ lies in the component of 0; with a unit root taken out Σρ < 1 is that root's side."""
+        if self.unit_roots and rhos.sum() >= 1.0:
+            return False
+        return JointMultiplier(self.matrices, rhos).is_admissible()
+
+    def value(self, rhos: FloatArray) -> float:
+        """ℓ at an admissible ρ."""
         v = np.concatenate([[1.0], -rhos])
-        joint = JointMultiplier(matrices, rhos)
-        # |·|: trial points may leave Σρ < 1 before the constraint brings them back.
-        logdet = joint.log_determinant() - unit_roots * np.log(abs(1.0 - rhos.sum()))
-        return -float(gaussian(v @ products @ v, m) + t_star * logdet)
+        logdet = JointMultiplier(self.matrices, rhos).log_determinant()
+        if self.unit_roots:
+            logdet -= self.unit_roots * float(np.log1p(-rhos.sum()))
+        return float(gaussian(v @ self.products @ v, self.m)) + self.t_star * logdet
 
-    def slope(rhos: FloatArray) -> FloatArray:
+    def slope(self, rhos: FloatArray) -> FloatArray:
+        """(K,) ℓ'."""
         v = np.concatenate([[1.0], -rhos])
-        joint = JointMultiplier(matrices, rhos)
-        lean = (products @ v)[1:]
-        trace = np.array([joint.trace(k) for k in range(count)]) - unit_roots / (1.0 - rhos.sum())
-        return -(m * lean / (v @ products @ v) - t_star * trace)
+        joint = JointMultiplier(self.matrices, rhos)
+        trace = np.array([joint.trace(k) for k in range(rhos.size)])
+        if self.unit_roots:
+            trace = trace - self.unit_roots / (1.0 - rhos.sum())
+        return np.asarray(self.m * (self.products @ v)[1:] / (v @ self.products @ v) - self.t_star * trace)
 
-    best = None
-    evaluations = 0
-    inside = {"type": "ineq", "fun": lambda r: 1.0 - 1e-6 - np.abs(r).sum()}
-    for start in (0.0, 0.3 / count, -0.2 / count):
-        found = optimize.minimize(
-            negative, np.full(count, start), jac=slope, method="SLSQP", constraints=inside,
-            bounds=[(-0.9999, 0.9999)] * count, options={"ftol": 1e-13, "maxiter": 300},
-        )  # fmt: skip
-        evaluations += int(found.nfev)
-        if best is None or found.fun < best.fun:
-            best = found
-    assert best is not None
-    rhos = np.asarray(best.x)
-    for _ in range(4):  # Newton on the analytic score: SLSQP stops on the function value
-        step = 1e-6
-        bend = np.array([(slope(rhos + step * d) - slope(rhos - step * d)) / (2 * step) for d in np.eye(count)])
-        move = np.linalg.solve(bend, slope(rhos))
-        if np.abs(rhos - move).sum() >= 1.0:
-            break
-        rhos = rhos - move
-    at_bound = bool(np.abs(rhos).sum() > 1.0 - 1e-4)
-    scaled = float(np.sqrt(abs(slope(rhos) @ np.linalg.solve(bend, slope(rhos)))))
-    converged = bool(scaled < 1e-4 and not at_bound)
-    status = "converged" if converged else "Σ|ρ| reached 1" if at_bound else "did not converge"
-    return Solution(float("nan"), status, converged, at_bound, evaluations, scaled, tuple(float(r) for r in rhos))
+    def bend(self, rhos: FloatArray, scale: FloatArray) -> FloatArray:
+        """(K, K) ℓ'' by central differences of ℓ'."""
+        steps = 1e-6 * np.diag(scale)
+        rows = [(self.slope(rhos + d) - self.slope(rhos - d)) / (2.0 * d.sum()) for d in steps]
+        return (np.array(rows) + np.array(rows).T) / 2.0
+
+
+def maximise_joint(likelihood: JointLikelihood, scale: FloatArray) -> Solution:
+    """Newton climbs from several starts; a step is halved until it is admissible and ℓ rises.
+
+    scale : (K,) upper bounds of each ρ_k alone, so that multiplying a W by a constant changes nothing but its ρ.
+    """
+    count = scale.size
+    starts = [np.zeros(count), 0.3 * scale / count, -0.2 * scale / count, *(0.5 * np.diag(scale))]
+    climbs = [_climb_joint(likelihood, start, scale) for start in starts if likelihood.admits(start)]
+    rhos = max((rhos for rhos, _ in climbs), key=likelihood.value)
+    steps = sum(steps for _, steps in climbs)
+    slope, bend = likelihood.slope(rhos), likelihood.bend(rhos, scale)
+    scaled = float(np.sqrt(abs(slope @ np.linalg.solve(bend, slope))))
+    at_bound = not likelihood.admits(rhos * (1.0 + 1e-4))
+    converged = bool(scaled < 1e-4 and not at_bound and np.linalg.eigvalsh(bend)[-1] < 0)
+    status = "converged" if converged else "S is close to singular" if at_bound else "did not converge"
+    return Solution(float("nan"), status, converged, at_bound, steps, scaled, tuple(float(r) for r in rhos))
+
+
+def _climb_joint(likelihood: JointLikelihood, rhos: FloatArray, scale: FloatArray) -> tuple[FloatArray, int]:
+    """(a local maximum, Newton steps taken)."""
+    value = likelihood.value(rhos)
+    for steps in range(1, 61):
+        slope, bend = likelihood.slope(rhos), likelihood.bend(rhos, scale)
+        uphill = np.linalg.eigvalsh(bend)[-1] < 0
+        move = -np.linalg.solve(bend, slope) if uphill else 0.1 * scale * np.sign(slope)
+        share = 1.0
+        while share > 1e-12:
+            trial = rhos + share * move
+            if likelihood.admits(trial) and (risen := likelihood.value(trial)) >= value:
+                break
+            share /= 2.0
+        else:
+            return rhos, steps
+        rhos, value = trial, risen
+        if float(np.abs(share * move / scale).max()) < 1e-11:
+            return rhos, steps
+    return rhos, 60

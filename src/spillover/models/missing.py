@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from spillover.errors import DesignError, EstimationError, MissingCellError, OptionError, check_option, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.models.columns import MODELS, Columns, build_columns
-from spillover.models.likelihood import Solution
+from spillover.models.likelihood import Solution, check_solution, check_variance
 from spillover.models.missing_likelihood import ObservedLikelihood, Profile, maximise_observed, slopes_in_rho
-from spillover.models.static_fit import FittedPoint, StaticFit, check_solution, check_variance, fit_statistics
+from spillover.models.static_fit import FittedPoint, StaticFit, fit_statistics
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
 from spillover.typing import BoolArray, Effects, FloatArray
@@ -79,7 +79,7 @@ def fit_missing(
     solution = None
     if engine is not None:
         solution = maximise_observed(likelihood, engine)
-        check_solution(solution, engine, "add time effects, use a sparser W, or model='slx', which has no ρ")
+        check_solution(solution)
     profile = likelihood.at(0.0 if solution is None else solution.value)
     check_variance(profile.sigma2, profile.completed)
     rho = None if solution is None else solution.value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spillover.errors import EstimationError, check_option
+from spillover.errors import check_option
 from spillover.inference.estimates import Estimates
 from spillover.models.columns import Columns
 from spillover.models.covariance import SpatialTerm
@@ -145,33 +145,3 @@ def fit_statistics(
             "log_determinant_error": engine.log_determinant.error,
         }
     return found
-
-
-def check_solution(solution: Solution, engine: WeightsEngine, cure: str) -> None:
-    """Refuse an estimate at the bound of ρ, or one that was not found."""
-    if solution.converged and not solution.at_bound:
-        return
-    low, high = engine.bounds
-    raise EstimationError(
-        "the maximum of the likelihood is at the bound of ρ: do not use it"
-        if solution.at_bound
-        else "the maximiser of the likelihood did not converge",
-        got=solution.status,
-        expected=f"a maximum inside ({low:.4f}, {high:.4f})",
-        causes=(
-            "too little variation is left after the effects are removed",
-            "an outcome that is nearly the mean of its neighbours by construction",
-        ),
-        fix=cure,
-    )
-
-
-def check_variance(sigma2: float, y: FloatArray) -> None:
-    """Refuse an exact fit."""
-    if np.isfinite(sigma2) and sigma2 > 1e-20 * float(np.mean(y**2)):
-        return
-    raise EstimationError(
-        "the regressors explain the outcome exactly; there is no error variance to estimate",
-        causes=("the outcome (or a part of it) is among the regressors", "an accounting identity"),
-        fix="check that no regressor is computed from the outcome",
-    )
