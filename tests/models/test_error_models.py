@@ -299,3 +299,51 @@ def test_kinds_that_the_sample_cannot_support_are_refused(grid_panel: so.Panel, 
     raw = SpatialWeights(sp.csr_matrix(0.1 * queen_grid.matrix), queen_grid.regions, "scaled", "scalar")
     with pytest.raises(OptionError, match="rows sum to one"):
         so.fit(FORMULA, grid_panel, raw, model="sem", correction="none")
+
+
+def test_several_lags_stay_on_the_side_of_zero_and_do_not_depend_on_the_scale_of_w() -> None:
+    """Two binary W: the maximum beyond the singularity is not taken; 0.1 W only multiplies ρ by ten."""
+    near = SpatialWeights(sp.csr_matrix(lattice(6, 5)), W1.regions, "rook", "none")
+    far = SpatialWeights(sp.csr_matrix(nearest(30, 4, 1)), W1.regions, "near", "none")
+    w = 0.12 * near.matrix.toarray() - 0.03 * far.matrix.toarray()
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(30, 8))
+        y = np.linalg.solve(np.eye(30) - w, x + rng.normal(size=(30, 8)))
+        panel = so.Panel(W1.regions, tuple(range(8)), {"y": y, "x": x})
+        fit = so.fit("y ~ x", panel, {"near": near, "far": far}, model="sar", effects="individual")
+        rhos = fit.estimates.values[-2:]
+        total = rhos[0] * near.matrix.toarray() + rhos[1] * far.matrix.toarray()
+        values = np.linalg.eigvals(total)
+        assert values.real[np.abs(values.imag) < 1e-9].max() < 1.0
+        tenth = {
+            name: SpatialWeights(sp.csr_matrix(0.1 * v.matrix), v.regions, name, "none")
+            for name, v in (("near", near), ("far", far))
+        }
+        other = so.fit("y ~ x", panel, tenth, model="sar", effects="individual")
+        assert other.estimates.values[-2:] == pytest.approx(10 * rhos, rel=1e-6)
+        assert other.statistics["log_likelihood"] == pytest.approx(fit.statistics["log_likelihood"], abs=1e-8)
+
+
+def test_strong_lags_of_opposite_signs_are_admissible() -> None:
+    rng = np.random.default_rng(5)
+    system = np.eye(30) - 0.8 * W1.matrix.toarray() + 0.6 * W2.matrix.toarray()
+    x = rng.normal(size=(30, 20))
+    panel = so.Panel(
+        W1.regions, tuple(range(20)), {"y": np.linalg.solve(system, x + rng.normal(size=(30, 20))), "x": x}
+    )
+    fit = so.fit("y ~ x", panel, {"rook": W1, "near": W2}, model="sar", effects="individual")
+    assert fit.estimates.values[-2:] == pytest.approx([0.8, -0.6], abs=0.15)  # standard errors are about 0.04
+
+
+def test_an_indefinite_covariance_is_refused() -> None:
+    from spillover.errors import EstimationError
+    from spillover.models.covariance import check_definite
+
+    with pytest.raises(EstimationError, match="not positive definite"):
+        check_definite(np.array([[1.0, 2.0], [2.0, 1.0]]), "test", "a reason")
+    panel = simulate_sdm(W1, 12, seed=4)
+    fit = so.fit(FORMULA, panel, W1, model="slx")
+    for lags in (50, -1, 2.5):
+        with pytest.raises(OptionError, match="time_lags"):
+            fit.with_covariance("driscoll-kraay", time_lags=lags)  # type: ignore[arg-type]

@@ -76,7 +76,9 @@ def durbin_tests(
     left = s.theta_information - np.outer(s.cross, s.cross) / s.rho_information
     robust_theta = float(gap @ np.linalg.solve(left, gap))
     k = s.theta.size
-    remark = f" ({SAME_AS_LM_ERROR})" if all_lagged else ""
+    # W Z b is then a combination of W X, which takes it out of both; with Wι ≠ ι the effects remain in W y.
+    rows_of_one = bool(np.allclose(np.asarray(matrix.sum(axis=1)).ravel(), 1.0, rtol=0.0, atol=1e-10))
+    remark = f" ({SAME_AS_LM_ERROR})" if all_lagged and rows_of_one else ""
     rows: list[tuple[str, float, int, str, str]] = [
         ("LM θ", lm_theta, k, "neighbours' regressors do not matter (all θ = 0), assuming ρ = 0", ""),
         (
@@ -112,11 +114,12 @@ def _scores(
     transformation: Transformation,
 ) -> _Scores:
     exact = transformation.exact
-    e, b = _residuals(y, z)
+    e, _ = _residuals(y, z)
     sigma2 = float(np.sum(e * e)) / exact.m
     trace, gram = _centred_traces(matrix, exact.centring)
     curvature = exact.t_star * (gram - 2.0 * trace**2 / exact.n_star)
-    g = exact.remove_means(matrix @ (z @ b).reshape(y.shape))
+    # W(Zb + effects) = W y − W e: with Wι ≠ ι the period effects do not drop out of W Z b.
+    g = wy - exact.remove_means(matrix @ e)
     products = _left_of(z, np.column_stack([wx, g.ravel()]), wx.shape[1]) / sigma2
     return _Scores(
         rho=float(np.sum(e * wy)) / sigma2 - exact.t_star * trace,

@@ -17,6 +17,7 @@ from spillover.errors import UnknownColumnError, did_you_mean, show_labels
 from spillover.inference.delta import delta_method
 from spillover.inference.draws import from_draws, simulate_draws
 from spillover.inference.estimates import Estimates
+from spillover.numerics.joint import JointMultiplier
 from spillover.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def simulated_effects(
 
     def admissible(parameters: FloatArray) -> bool:
         rhos = parameters[lags]
-        inside = all(low < rho < high for rho, (low, high) in zip(rhos, intervals, strict=True))
-        return inside and (rhos.size < 2 or bool(np.abs(rhos).sum() < 1.0))
+        if rhos.size > 1:
+            return JointMultiplier(tuple(w.matrix for _, w in fit.roles.outcome), rhos).is_admissible()
+        return all(low < rho < high for rho, (low, high) in zip(rhos, intervals, strict=True))
 
     def values(parameters: FloatArray) -> FloatArray:
         kernel = EffectKernel(fit, parameters[lags])

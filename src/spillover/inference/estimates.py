@@ -47,6 +47,14 @@ class Estimates:
                 "estimates, names and covariance do not have the same length",
                 got=f"{k} names, values {self.values.shape}, covariance {self.cov.shape}",
             )
+        size = float(np.abs(np.diag(self.cov)).max(initial=0.0))
+        if k and float(np.diag(self.cov).min()) < -1e-10 * size:
+            raise EstimationError(
+                "a variance is negative; nothing is returned",
+                got=f"{float(np.diag(self.cov).min()):.3g} for {self.names[int(np.argmin(np.diag(self.cov)))]!r}",
+                causes=("a covariance that is not positive definite (two-way clusters, few periods)",),
+                fix='use covariance="cluster" or "information"',
+            )
         if not (np.isfinite(self.values).all() and np.isfinite(self.cov).all()):
             raise EstimationError(
                 "an estimate or its covariance is not a finite number; nothing is returned",

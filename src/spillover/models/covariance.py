@@ -326,10 +326,14 @@ def add_off_diagonal(point: Point, meat: FloatArray, kernel: FloatArray) -> Floa
 
 
 def check_definite(covariance: FloatArray, name: str, why: str) -> None:
-    """Refuse a covariance with a negative variance; nothing is forced."""
-    if (np.diag(covariance) <= 0).any():
+    """Refuse a covariance that is not positive definite in every direction; nothing is forced."""
+    size = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    smallest = float(np.linalg.eigvalsh(covariance / np.outer(size, size))[0])
+    if smallest <= 1e-10:
         raise EstimationError(
-            f"the {name} covariance is not positive definite: some variances are not positive",
-            causes=(why, "too few clusters or periods for this kind"),
+            f"the {name} covariance is not positive definite",
+            got=f"smallest eigenvalue {smallest:.3g} of its correlation matrix",
+            expected="a positive one",
+            causes=(why, "too few clusters or periods for this many parameters"),
             fix='use covariance="cluster" or "information"',
         )

@@ -301,7 +301,7 @@ def _log_likelihood(point: Point, roles: Roles) -> float:
     elif roles.outcome:
         rhos = np.array([values[name] for name in roles.rho_names])
         joint = JointMultiplier(tuple(w.matrix for _, w in roles.outcome), rhos).log_determinant()
-        total += transformation.t_star * (joint - roots * np.log1p(-rhos.sum()))
+        total += transformation.t_star * (joint - (roots * np.log1p(-rhos.sum()) if roots else 0.0))
     if roles.error is not None:
         total += transformation.t_star * float(log_determinant(roles.error.engine, values["lambda"], roots))
     return total

@@ -77,6 +77,12 @@ def parse_terms(part: str, text: str) -> tuple[tuple[tuple[str, ...], ...], bool
                 got=text,
                 fix=f"leave {piece} out, or write I(a - {piece}) for the difference; '- 1' removes the intercept",
             )
+        if any(factor.strip().startswith("(") for factor in split_at(piece, ":")):
+            raise FormulaError(
+                f"{piece!r}: parentheses do not group terms",
+                got=text,
+                fix=f"leave them out, or write I{piece} for arithmetic",
+            )
         factors = tuple(tidy(factor) for factor in split_at(piece, ":"))
         for factor in factors:
             _check_factor(factor, text)
@@ -167,6 +173,12 @@ def _check_factor(factor: str, text: str) -> None:
             f"{factor!r} is arithmetic outside a function",
             got=text,
             fix=f"write I({factor.replace('^', '**')}), or derive a variable of that name",
+        )
+    if factor in ("rho", "lambda"):
+        raise FormulaError(
+            f"a regressor called {factor!r} would share its name with a coefficient of the spatial models",
+            got=text,
+            fix=f"rename the column, or write I({factor})",
         )
     if re.fullmatch(r"[\d.]+", factor):
         raise FormulaError(f"{factor} is a number and not a regressor", got=text, expected=EXAMPLE)

@@ -99,7 +99,7 @@ class Target:
         if self.q == 1:
             low, high = self.lags[0].engine.bounds
             return bool(low < rhos[0] < high)
-        return self.q == 0 or float(np.abs(rhos).sum()) < 1.0
+        return self.q == 0 or JointMultiplier(tuple(w.matrix for w in self.lags), rhos).is_admissible()
 
     def values(self, parameters: FloatArray) -> FloatArray:
         """(n, t) prediction."""

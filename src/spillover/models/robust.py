@@ -95,13 +95,15 @@ def driscoll_kraay_covariance(point: Point, lags: int | None = None) -> tuple[Fl
     """
     t = point.residuals.shape[1]
     _needs_periods(point, 10, "Driscoll–Kraay errors")
-    chosen = int(4 * (t / 100) ** (2 / 9)) if lags is None else lags
+    chosen = _lags(lags, t)
     h = period_scores(point, score_rows(point))
     meat = h.T @ h
     for lag in range(1, chosen + 1):
         cross = h[lag:].T @ h[:-lag]
         meat += (1 - lag / (chosen + 1)) * (cross + cross.T)
-    return _sandwich(point, meat) * t / (t - 1), float(t - 1)
+    covariance = _sandwich(point, meat) * t / (t - 1)
+    check_definite(covariance, "Driscoll–Kraay", f"{t} periods for {len(covariance)} parameters")
+    return covariance, float(t - 1)
 
 
 def conley_covariance(
@@ -118,7 +120,7 @@ def conley_covariance(
     regions.
     """
     n, t = point.residuals.shape
-    chosen = (int(4 * (t / 100) ** (2 / 9)) if lags is None else lags) if t > 1 else 0
+    chosen = _lags(lags, t) if t > 1 else 0
     near = sp.csr_matrix(distances(cutoff_km))
     x = near.data / cutoff_km
     near.data = np.where(x < 1.0, (1.0 - x) ** 4 * (4.0 * x + 1.0), 0.0)
@@ -135,6 +137,17 @@ def conley_covariance(
     covariance = _sandwich(point, meat) * n / (n - 1)
     check_definite(covariance, "Conley", "a cut-off that is long relative to the map")
     return covariance, float(n - 1)
+
+
+def _lags(lags: int | None, t: int) -> int:
+    """Lags in time: as asked, or ⌊4 (t/100)^{2/9}⌋."""
+    if lags is None:
+        return int(4 * (t / 100) ** (2 / 9))
+    if not isinstance(lags, int) or isinstance(lags, bool) or not 0 <= lags < t / 2:
+        raise OptionError(
+            "time_lags", got=repr(lags), expected=f"a whole number from 0 to less than half of {t} periods"
+        )
+    return lags
 
 
 def _outer(rows: FloatArray) -> FloatArray:

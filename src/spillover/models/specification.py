@@ -51,7 +51,8 @@ def _wald_tests(fit: SpatialFit) -> list[HypothesisTest]:
         symbol = symbols.get(name, name)
         null = f"{nulls.get(name, 'this spatial lag of the outcome is absent')} ({symbol} = 0)"
         tests.append(_named(estimates.wald(matrix, null), f"Wald {symbol} = 0"))
-    if spatial == ["rho"] and neighbours:
+    whole = len(neighbours) == len(design.own) and fit.roles.regressors is fit.weights
+    if spatial == ["rho"] and neighbours and whole:  # else SEM is not what the restriction leads to
         # Common factor: θ + ρβ = 0 for every lagged regressor turns the Durbin model into a spatial error model.
         gap, jacobian = np.empty(len(neighbours)), np.zeros((len(neighbours), k))
         for row, (name, at) in enumerate(neighbours):
