@@ -185,5 +185,20 @@ def test_inadmissible_draws_are_counted() -> None:
     wide = fit.estimates.cov * 60.0
     object.__setattr__(fit.estimates, "cov", wide)
     with pytest.warns(AssumptionWarning, match="discarded"):
-        found = simulated_effects(fit, draws=500)
+        found, draws = simulated_effects(fit, draws=500)
     assert "discarded" in found.method
+    assert draws.discarded > 0
+
+
+def test_percentile_intervals_hold_the_share_of_draws_and_options_that_do_not_apply_are_refused(
+    grid_panel: so.Panel, queen_grid: SpatialWeights
+) -> None:
+    from spillover.effects.impacts import simulated_effects
+
+    fit = so.fit(FORMULA, grid_panel, queen_grid)
+    _, draws = simulated_effects(fit, draws=1000)
+    table = fit.effects(method="simulation", draws=1000, level=0.9)
+    inside = (draws.values >= table["conf_low"].to_numpy()) & (draws.values <= table["conf_high"].to_numpy())
+    assert inside.mean(axis=0) == pytest.approx(np.full(6, 0.9), abs=0.003)
+    with pytest.raises(OptionError, match="do not apply"):
+        fit.effects(by="region", method="simulation")

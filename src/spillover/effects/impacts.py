@@ -15,7 +15,7 @@ import numpy as np
 from spillover.effects.kernel import EffectKernel, Sums
 from spillover.errors import UnknownColumnError, did_you_mean, show_labels
 from spillover.inference.delta import delta_method
-from spillover.inference.draws import from_draws, simulate_draws
+from spillover.inference.draws import Draws, from_draws, simulate_draws
 from spillover.inference.estimates import Estimates
 from spillover.numerics.joint import JointMultiplier
 from spillover.typing import FloatArray
@@ -56,8 +56,8 @@ def simulated_effects(
     *,
     draws: int = 2_000,
     seed: int = 1,
-) -> Estimates:
-    """The same by simulation: values at the estimates, errors from seeded draws; discarded draws are counted."""
+) -> tuple[Estimates, Draws]:
+    """The same by simulation: values at the estimates, errors from seeded draws, and the draws for percentiles."""
     chosen = check_variables(fit, variables)
     point = average_effects(fit, variables, shares)
     lags = slice(fit.design.k, fit.design.k + len(fit.roles.outcome))
@@ -75,7 +75,7 @@ def simulated_effects(
         return effects_at(fit, chosen, sums, parameters)[0]
 
     found = simulate_draws(values, fit.estimates, draws, seed, admissible)
-    return from_draws(point.values, found, point.names, effect_labels(chosen))
+    return from_draws(point.values, found, point.names, effect_labels(chosen)), found
 
 
 def effects_at(

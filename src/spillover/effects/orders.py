@@ -82,7 +82,7 @@ def effects_by_order(fit: SpatialFit, variables: Sequence[str] | None = None, st
 
 
 def _powers(fit: SpatialFit, steps: int) -> Powers:
-    if not 0 <= steps <= MOST_STEPS:
+    if not isinstance(steps, int) or not 0 <= steps <= MOST_STEPS:
         raise OptionError("steps in W", got=str(steps), expected=f"0 to {MOST_STEPS}")
     roles = fit.roles
     distinct = {id(w) for _, w in roles.outcome}

@@ -22,6 +22,16 @@ class Draws:
     values: FloatArray
     discarded: int
 
+    def limits(self, level: float) -> FloatArray:
+        """(q, 2) percentile interval: right also where the law of the values is skewed, near the bound of ρ."""
+        tail = (1.0 - level) / 2.0
+        return np.asarray(np.quantile(self.values, [tail, 1.0 - tail], axis=0).T)
+
+    def p_values(self) -> FloatArray:
+        """(q,) twice the smaller share of draws on one side of zero."""
+        below = (self.values < 0.0).mean(axis=0)
+        return np.asarray(np.minimum(2.0 * np.minimum(below, 1.0 - below) + 1.0 / len(self.values), 1.0))
+
     @property
     def discarded_share(self) -> float:
         """Share of all draws that were not admissible."""

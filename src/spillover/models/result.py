@@ -128,13 +128,18 @@ class SpatialFit:
 
         check_option("by", by or "average", ("average", "region", "order"))
         check_option("method", method, ("delta", "simulation"))
+        if by is not None and (average is not None or method != "delta"):
+            raise OptionError(f'average and method are for by=None and do not apply to by="{by}"', fix="leave them out")
         if by == "region":
             return regional_table(self, variables, level)
         if by == "order":
             return effects_by_order(self, variables, steps).tidy(level)
         shares = None if average is None else self._shares(average)
         if method == "simulation":
-            return simulated_effects(self, variables, shares, draws=draws, seed=seed).tidy(level)
+            estimates, found = simulated_effects(self, variables, shares, draws=draws, seed=seed)
+            limits = found.limits(level)
+            columns = {"p_value": found.p_values(), "conf_low": limits[:, 0], "conf_high": limits[:, 1]}
+            return estimates.tidy(level).assign(**columns)
         return average_effects(self, variables, shares).tidy(level)
 
     def _shares(self, name: str) -> FloatArray:
