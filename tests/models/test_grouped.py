@@ -13,6 +13,7 @@ import scipy.sparse as sp
 import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised
 from spillover.diagnostics.lagrange import _centred_traces
+from spillover.diagnostics.panel_tests import _null_slopes, residual_moran, residual_moran_by_period
 from spillover.effects.impacts import average_effects
 from spillover.effects.regional import regional_effects
 from spillover.errors import (
@@ -23,6 +24,7 @@ from spillover.errors import (
     WeakIdentificationWarning,
     WeightsError,
 )
+from spillover.models.all_tests import all_tests
 from spillover.models.covariance import _cumulants, nonnormal_score_variance
 from spillover.models.result import SpatialFit
 from spillover.numerics.operators import GOperator, traces
@@ -181,6 +183,49 @@ def test_lagrange_tests_are_those_of_the_explicit_transformation() -> None:
     )
     f = complement(list(SIZES))
     assert v == pytest.approx(f @ f.T @ w @ f @ f.T, abs=1e-13)
+
+
+def test_residual_tests_know_groups_and_segments() -> None:
+    """Moments of Moran's I from the explicit projector, score tests from the explicit information."""
+    weights, group = block_weights(SIZES)
+    panel = simulate_grouped(weights, group, T, 3, rho=0.2)
+    options = {"groups": group, "segments": SEGMENTS}
+    ols, slx = (so.fit(FORMULA, panel, weights, model=model, **options) for model in ("ols", "slx"))  # type: ignore[arg-type]
+    sdm = so.fit(FORMULA, panel, weights, **options)  # type: ignore[arg-type]
+    w = weights.matrix.toarray()
+    transformation, z = slx.design.transformation, slx.design.z
+    f_n, f_t = complement(list(SIZES)), complement([2, 3])
+    m = np.kron(f_n @ f_n.T, f_t @ f_t.T) - z @ np.linalg.solve(z.T @ z, z.T)
+    given = (slx.residuals, z, weights.matrix, transformation)
+    whole = residual_moran(*given)
+    v = m @ np.kron((w + w.T) / 2, np.eye(T)) @ m
+    df = np.trace(m)
+    mean, scale = np.trace(v) / df, len(w) / w.sum()
+    assert whole.expected == pytest.approx(scale * mean, rel=1e-9)
+    variance = 2 * (df * np.trace(v @ v) - np.trace(v) ** 2) / (df**2 * (df + 2))
+    assert whole.variance == pytest.approx(scale**2 * variance, rel=1e-9)
+    for s, found in enumerate(residual_moran_by_period(*given, panel.periods)):
+        own = m.reshape(32, T, 32, T)[:, s, :, s]
+        r = np.trace((w + w.T) / 2 @ own) / np.trace(own)
+        inner = ((w + w.T) / 2 - r * np.eye(32)) @ own
+        d = np.trace(own) ** 2 / np.trace(own @ own)
+        assert found.expected == pytest.approx(scale * r, rel=1e-9)
+        spread = 2 * np.trace(inner @ inner) / np.trace(own) ** 2 * d / (d + 2)
+        assert found.variance == pytest.approx(scale**2 * spread, rel=1e-9)
+    j = f_t @ f_t.T  # covariance of the errors of a region: the slope on the period before is J_t,t−1 / J_t−1,t−1
+    assert _null_slopes(transformation) == pytest.approx(np.diag(j, 1) / np.diag(j)[:-1], abs=1e-14)
+
+    tests = all_tests(sdm).drop_duplicates("test", keep="last").set_index("test")["statistic"]
+    explicit = Explicit.of(sdm, SIZES, [2, 3], ("rho", "lambda"))
+    at = np.array([*sdm.estimates.values, 0.0, sdm.statistics["sigma2"]])
+    remaining = explicit.gradient(at)[-2] ** 2 * np.linalg.inv(explicit.information(at))[-2, -2]
+    assert tests["LM error in the lag model"] == pytest.approx(remaining, rel=1e-5)
+    explicit = Explicit.of(sdm, SIZES, [2, 3])
+    sigma2 = float(np.sum(ols.residuals**2)) / transformation.m
+    at = np.array([*ols.estimates.values, 0.0, 0.0, 0.0, sigma2])
+    score = explicit.gradient(at)
+    assert tests["LM ρ and θ"] == pytest.approx(score @ np.linalg.solve(explicit.information(at), score), rel=1e-5)
+    assert np.isnan(tests["Pesaran CD"])
 
 
 @pytest.mark.parametrize("effects", ["time", "two-way"])
