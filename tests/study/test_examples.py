@@ -50,7 +50,7 @@ def test_every_study_says_what_weakens_it(example: Any) -> None:
     cautions = " ".join(result.cautions)
     assert "smallest spillover that this design would detect" in cautions
     if name == "china-provinces":
-        assert "In none of the 12 models with neighbours" in cautions
+        assert "In none of the 13 models with neighbours" in cautions
         assert "2016–2018" in cautions
         assert any("440000" in note for note in result.weights[0].facts["notes"])
     else:
