@@ -228,6 +228,28 @@ def test_residual_tests_know_groups_and_segments() -> None:
     assert np.isnan(tests["Pesaran CD"])
 
 
+def test_several_lags_of_the_outcome_lose_a_unit_root_per_group() -> None:
+    near, group = block_weights(SIZES, k=2)
+    far, _ = block_weights(SIZES, k=4, seed=20)
+    panel = simulate_grouped(near, group, T, 3)
+    lags = {"near": near, "far": far}
+    fit = so.fit(FORMULA, panel, lags, groups=group, model="sar", covariance="information")
+    f_n, f_t = complement(list(SIZES)), complement([T])
+    y, z = f_n.T @ panel["y"] @ f_t, np.stack([f_n.T @ panel[name] @ f_t for name in ("x0", "x1")])
+    w = [f_n.T @ one.matrix.toarray() @ f_n for one in (near, far)]
+
+    def density(parameters: np.ndarray) -> float:
+        s = np.eye(len(y)) - np.tensordot(parameters[2:4], w, axes=1)
+        e, v = s @ y - np.tensordot(parameters[:2], z, axes=1), parameters[4]
+        return float(-0.5 * y.size * np.log(2 * np.pi * v) - np.sum(e**2) / (2 * v) + 4 * np.linalg.slogdet(s)[1])
+
+    at = np.array([*fit.estimates.values, fit.statistics["sigma2"]])
+    assert fit.statistics["log_likelihood"] == pytest.approx(density(at), abs=1e-8)
+    moves = np.eye(5) * 1e-5
+    gradient = np.array([(density(at + move) - density(at - move)) / 2e-5 for move in moves])
+    assert gradient == pytest.approx(np.zeros(5), abs=1e-4)
+
+
 @pytest.mark.parametrize("effects", ["time", "two-way"])
 def test_nonnormal_score_variance_equals_explicit_quadratic_forms(effects: Effects) -> None:
     """Σ of squared diagonals of J_T ⊗ JAJ with groups of 12 and of 5, third moments without region effects."""
