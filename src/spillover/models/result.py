@@ -166,6 +166,12 @@ class SpatialFit:
             rows = [row for row in rows if row["form"] in (form, "")]
         return pd.DataFrame(rows)
 
+    def all_tests(self) -> pd.DataFrame:
+        """`tests` and the Koley–Bera family, Hausman tests and tests of the residuals; what does not apply says why."""
+        from spillover.models.all_tests import all_tests
+
+        return all_tests(self)
+
     def with_covariance(
         self, covariance: CovarianceName, *, cutoff_km: float | None = None, time_lags: int | None = None
     ) -> SpatialFit:
