@@ -29,7 +29,7 @@ from spillover.weights.weights import SpatialWeights
 def refuse(
     kind: type[SpilloverError], text: str, panel: Panel, weights: SpatialWeights | None, **options: object
 ) -> str:
-    formula = str(options.pop("formula", "y ~ x0 + x1"))
+    formula = options.pop("formula", "y ~ x0 + x1")
     with pytest.raises(kind, match=text) as caught:
         so.fit(formula, panel, weights, **options)  # type: ignore[arg-type]
     return str(caught.value)
@@ -132,6 +132,15 @@ def test_sizes(grid_panel: Panel, queen_grid: SpatialWeights) -> None:
         DesignError, "fewer observations", grid_panel.with_variables(many), queen_grid,
         formula="y ~ " + " + ".join(many), model="sar",
     )  # fmt: skip
+
+
+def test_arrays_without_ids_are_refused_with_what_makes_them_usable(
+    grid_panel: Panel, queen_grid: SpatialWeights
+) -> None:
+    refuse(OptionError, "from_object", grid_panel, queen_grid.matrix.toarray())  # type: ignore[arg-type]
+    refuse(OptionError, "read_panel", grid_panel.to_frame(), queen_grid)  # type: ignore[arg-type]
+    refuse(FormulaError, "a formula is a text", grid_panel, queen_grid, formula=1)
+    refuse(UnknownColumnError, "to be lagged", grid_panel, queen_grid, lagged=["1"])
 
 
 def test_options(grid_panel: Panel, queen_grid: SpatialWeights) -> None:

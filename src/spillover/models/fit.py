@@ -120,6 +120,7 @@ def fit_spec(
     weights_error: SpatialWeights | None = None,
 ) -> SpatialFit:
     """`fit` for a ready `ModelSpec`."""
+    _check_kinds(panel, weights, weights_x, weights_error)
     roles = assign_roles(spec, panel.regions, weights, weights_x, weights_error)
     cautions = check_groups(spec, panel, roles, lambda: _check_time_effects(spec, roles))
     engines = [w.engine for w in [*(w for _, w in roles.outcome), roles.error] if w is not None]
@@ -127,6 +128,24 @@ def fit_spec(
         with one_blas_thread():
             return _fit_aligned(spec, panel, roles, cautions)
     return _fit_aligned(spec, panel, roles, cautions)
+
+
+def _check_kinds(panel: object, weights: object, *others: object) -> None:
+    """Arrays and frames have no region ids to align by: say how to make what is needed."""
+    if not isinstance(panel, Panel):
+        raise OptionError(
+            "the data are not a Panel",
+            got=type(panel).__name__,
+            fix="spillover.read_panel(table, region=…, period=…) takes files and any data frame",
+        )
+    several = list(weights.values()) if isinstance(weights, Mapping) else [weights]
+    for w in [*several, *others]:
+        if w is not None and not isinstance(w, SpatialWeights):
+            raise OptionError(
+                "W is not a SpatialWeights",
+                got=type(w).__name__,
+                fix="spillover.weights.from_object(W, regions=[…]) takes arrays, frames, graphs and sparse matrices",
+            )
 
 
 def _fit_aligned(spec: ModelSpec, panel: Panel, roles: Roles, cautions: tuple[str, ...]) -> SpatialFit:

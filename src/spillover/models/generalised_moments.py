@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,14 +22,7 @@ from spillover.inference.hypotheses import HypothesisTest
 from spillover.models.first_stage import FirstStage, first_stage_strength
 from spillover.models.instrument_design import InstrumentDesign, build_instrument_design
 from spillover.models.instrument_spec import InstrumentModel, InstrumentSpec
-from spillover.models.instrument_views import (
-    InstrumentPoint,
-    WeightRoles,
-    cheap_bounds,
-    effects_table,
-    provenance_of,
-    roles_of,
-)
+from spillover.models.instrument_views import InstrumentPoint, MomentViews, cheap_bounds
 from spillover.models.moments import solve_moments
 from spillover.numerics.threads import one_blas_thread
 from spillover.panel.panel import Panel
@@ -80,7 +72,7 @@ class ErrorMoments:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ErrorMomentsFit:
+class ErrorMomentsFit(MomentViews):
     """A cross-section with a spatial error, by generalised moments robust to heteroskedasticity.
 
     Attributes
@@ -99,41 +91,6 @@ class ErrorMomentsFit:
     point: InstrumentPoint
     first_stage: FirstStage | None
     notes: tuple[str, ...]
-
-    @property
-    def design(self) -> InstrumentDesign:
-        """The arrays the model was estimated on."""
-        return self.point.design
-
-    @property
-    def rho(self) -> float:
-        """Coefficient of W y; 0 for models without it."""
-        return self.point.rho or 0.0
-
-    @property
-    def roles(self) -> WeightRoles:
-        """W of the outcome and of the regressors, as the effects read them."""
-        return roles_of(self.spec, self.weights)
-
-    @property
-    def residuals(self) -> FloatArray:
-        """(n, 1) residuals u, not filtered."""
-        return self.point.residuals
-
-    @cached_property
-    def provenance(self) -> dict[str, str]:
-        """Version and hashes of the data and of W that the fit used."""
-        return provenance_of(self.design, self.weights)
-
-    def coefficients(self, level: float = 0.95) -> pd.DataFrame:
-        """Tidy table of the coefficients with their intervals."""
-        return self.estimates.tidy(level)
-
-    def effects(
-        self, by: str | None = None, *, variables: Sequence[str] | None = None, level: float = 0.95
-    ) -> pd.DataFrame:
-        """Direct, indirect and total effects, or by region."""
-        return effects_table(self, by, variables, level)
 
     def tests(self) -> pd.DataFrame:
         """Wald tests of λ = 0 and ρ = 0."""

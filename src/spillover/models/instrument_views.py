@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from spillover import __version__
-from spillover.errors import EstimationError, check_option
+from spillover.errors import EstimationError
 from spillover.models.instrument_design import InstrumentDesign
 from spillover.models.instrument_spec import InstrumentSpec
+from spillover.models.views import FitViews, describe_origin
 from spillover.numerics.engine import DENSE_LIMIT, WeightsEngine
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
@@ -65,16 +63,36 @@ def roles_of(spec: InstrumentSpec, weights: SpatialWeights | None) -> WeightRole
     return WeightRoles(lags, weights if spec.has_lagged_regressors else None)
 
 
-def effects_table(fit: Any, by: str | None, variables: Sequence[str] | None, level: float) -> pd.DataFrame:
-    """Average or regional effects of a fit by instruments; refused when ρ̂ has no multiplier."""
-    from spillover.effects.impacts import average_effects
-    from spillover.effects.regional import regional_table
+class MomentViews(FitViews):
+    """`FitViews` of fits by moments, where ρ is not constrained and one outside its interval has no effects."""
 
-    check_option("by", by or "average", ("average", "region"))
-    _require_admissible(fit.point)
-    if by == "region":
-        return regional_table(fit, variables, level)
-    return average_effects(fit, variables).tidy(level)
+    if TYPE_CHECKING:
+        spec: InstrumentSpec
+
+    @property
+    def rho(self) -> float:
+        """Coefficient of W y; 0 for models without it."""
+        return self.point.rho or 0.0
+
+    @property
+    def roles(self) -> WeightRoles:
+        """W of the outcome and of the regressors, as the effects read them."""
+        return roles_of(self.spec, self.weights)
+
+    @cached_property
+    def provenance(self) -> dict[str, str]:
+        """Version and hashes of the data, instruments included, and of W."""
+        design = self.design
+        return describe_origin(
+            [*design.regions, *map(str, design.periods), *design.raw], design.raw.values(), self.weights
+        )
+
+    def effects(
+        self, by: str | None = None, *, variables: Sequence[str] | None = None, level: float = 0.95
+    ) -> pd.DataFrame:
+        """As for every fit; raises EstimationError when ρ̂ is outside the interval on which the multiplier exists."""
+        _require_admissible(self.point)
+        return super().effects(by, variables=variables, level=level)
 
 
 def _require_admissible(point: InstrumentPoint) -> None:
@@ -91,26 +109,9 @@ def _require_admissible(point: InstrumentPoint) -> None:
         )
 
 
-def provenance_of(design: InstrumentDesign, weights: SpatialWeights | None) -> dict[str, str]:
-    """Version and hashes of the data and of W."""
-    labels = "\x1f".join([*design.regions, *map(str, design.periods), *design.raw])
-    found = {"version": __version__, "data_sha256": _digest(labels, *design.raw.values())}
-    if weights is not None:
-        matrix = weights.matrix
-        found["weights_sha256"] = _digest("\x1f".join(weights.regions), matrix.indptr, matrix.indices, matrix.data)
-    return found
-
-
 def cheap_bounds(weights: SpatialWeights) -> tuple[float, float]:
     """The admissible interval of ρ where it costs little, else the safe ±1/‖W‖."""
     if weights.n <= DENSE_LIMIT:
         return weights.bounds()
     norm = float(weights.row_sums.max())
     return -1.0 / norm, 1.0 / norm
-
-
-def _digest(labels: str, *arrays: np.ndarray) -> str:
-    digest = hashlib.sha256(labels.encode())
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]

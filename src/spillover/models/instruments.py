@@ -10,7 +10,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -22,14 +21,7 @@ from spillover.models.first_stage import FirstStage, first_stage_strength
 from spillover.models.instrument_design import InstrumentDesign, build_instrument_design
 from spillover.models.instrument_formula import parse_instrument_formula
 from spillover.models.instrument_spec import Estimator, InstrumentModel, InstrumentSpec, MomentCovariance
-from spillover.models.instrument_views import (
-    InstrumentPoint,
-    WeightRoles,
-    cheap_bounds,
-    effects_table,
-    provenance_of,
-    roles_of,
-)
+from spillover.models.instrument_views import InstrumentPoint, MomentViews, cheap_bounds
 from spillover.models.moments import solve_moments
 from spillover.models.two_step import two_step
 from spillover.models.weak_identification import (
@@ -57,7 +49,7 @@ METHODS = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class InstrumentalFit:
+class InstrumentalFit(MomentViews):
     """A model fitted by instruments.
 
     Attributes
@@ -77,44 +69,6 @@ class InstrumentalFit:
     weights: SpatialWeights | None
     point: InstrumentPoint
     notes: tuple[str, ...]
-
-    @property
-    def design(self) -> InstrumentDesign:
-        """The arrays the model was estimated on."""
-        return self.point.design
-
-    @property
-    def rho(self) -> float:
-        """Coefficient of W y; 0 for models without it."""
-        return self.point.rho or 0.0
-
-    @property
-    def roles(self) -> WeightRoles:
-        """W of the outcome and of the regressors, as the effects read them."""
-        return roles_of(self.spec, self.weights)
-
-    @property
-    def residuals(self) -> FloatArray:
-        """(n, t) structural residuals, means removed."""
-        return self.point.residuals
-
-    @cached_property
-    def provenance(self) -> dict[str, str]:
-        """Version and hashes of the data and of W that the fit used."""
-        return provenance_of(self.design, self.weights)
-
-    def coefficients(self, level: float = 0.95) -> pd.DataFrame:
-        """Tidy table of the coefficients with their intervals; with weak instruments see `confidence_set`."""
-        return self.estimates.tidy(level)
-
-    def effects(
-        self, by: str | None = None, *, variables: Sequence[str] | None = None, level: float = 0.95
-    ) -> pd.DataFrame:
-        """Direct, indirect and total effects (by=None), or what each region receives and emits (by="region").
-
-        Raises EstimationError when ρ̂ is outside the interval on which the multiplier exists.
-        """
-        return effects_table(self, by, variables, level)
 
     def tests(self) -> pd.DataFrame:
         """Underidentification, weak identification, overidentification, exogeneity: one row each."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -23,6 +22,7 @@ from spillover.models.formula import parse_formula
 from spillover.models.random_covariance import Maximum, hessian_covariance, information_covariance
 from spillover.models.random_likelihood import IdiosyncraticError, RandomLikelihood, SharedFilter, Stack, value
 from spillover.models.spec import Roles
+from spillover.models.views import FitViews
 from spillover.numerics.least_squares import Projection, project
 from spillover.numerics.newton_pair import PairSolution, maximise_pair
 from spillover.numerics.within import Transformation
@@ -31,7 +31,7 @@ from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 RandomModel = Literal["ols", "slx", "sar", "sdm", "sem", "sdem"]
 MODELS = ("ols", "slx", "sar", "sdm", "sem", "sdem")
@@ -168,7 +168,7 @@ class RandomPoint:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RandomEffectsFit:
+class RandomEffectsFit(FitViews):
     """A random-effects model, frozen.
 
     Attributes
@@ -192,11 +192,6 @@ class RandomEffectsFit:
     sources: tuple[str, ...]
 
     @property
-    def design(self) -> RandomDesign:
-        """The arrays the model was estimated on."""
-        return self.point.design
-
-    @property
     def weights(self) -> SpatialWeights | None:
         """W, aligned to the panel; None for OLS."""
         return self.roles.main
@@ -210,55 +205,6 @@ class RandomEffectsFit:
     def lam(self) -> float:
         """Coefficient of W u; 0 without it."""
         return self.point.maximum.s if self.spec.has_spatial_error else 0.0
-
-    @property
-    def residuals(self) -> FloatArray:
-        """(n, t) predictions of ε."""
-        return self.point.residuals
-
-    @cached_property
-    def provenance(self) -> dict[str, str]:
-        """Version and hashes of the data and of W."""
-        import hashlib
-
-        from spillover import __version__
-
-        design = self.design
-
-        def digest(*parts: bytes) -> str:
-            return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
-
-        keys = "\x1f".join([*design.regions, *map(str, design.periods), *design.terms]).encode()
-        found = {"version": __version__, "data_sha256": digest(keys, design.y_raw.tobytes(), design.x_raw.tobytes())}
-        if self.weights is not None:
-            matrix = self.weights.matrix
-            found["weights_sha256"] = digest(
-                "\x1f".join(self.weights.regions).encode(),
-                *(part.tobytes() for part in (matrix.indptr, matrix.indices, matrix.data)),
-            )
-        return found
-
-    def summary(self) -> str:
-        """The fit on one screen, as text."""
-        from spillover.effects.summary import summarise
-
-        return summarise(self)
-
-    def coefficients(self, level: float = 0.95) -> pd.DataFrame:
-        """Tidy table of the coefficients with their intervals."""
-        return self.estimates.tidy(level)
-
-    def effects(
-        self, by: str | None = None, *, variables: Sequence[str] | None = None, level: float = 0.95
-    ) -> pd.DataFrame:
-        """Direct, indirect and total effects, or by region, as for `SpatialFit`."""
-        from spillover.effects.impacts import average_effects
-        from spillover.effects.regional import regional_table
-
-        check_option("by", by or "average", ("average", "region"))
-        if by == "region":
-            return regional_table(self, variables, level)  # type: ignore[arg-type]
-        return average_effects(self, variables).tidy(level)  # type: ignore[arg-type]
 
     def means_test(self) -> Any:
         """Wald test that all region means have coefficient zero: random against fixed effects (correlated=True)."""

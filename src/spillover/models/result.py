@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from spillover import __version__
 from spillover.errors import OptionError, ValueDomainError, check_option, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.models.covariance import (
@@ -31,6 +28,7 @@ from spillover.models.robust import (
     two_way_cluster_covariance,
 )
 from spillover.models.spec import ModelSpec, Roles
+from spillover.models.views import FitViews
 from spillover.panel.panel import Panel
 from spillover.typing import CovarianceName, FloatArray
 from spillover.weights.weights import SpatialWeights
@@ -38,11 +36,9 @@ from spillover.weights.weights import SpatialWeights
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spillover.models.design import Design
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SpatialFit:
+class SpatialFit(FitViews):
     """A fitted spatial model.
 
     Attributes
@@ -65,11 +61,6 @@ class SpatialFit:
     panel: Panel
 
     @property
-    def design(self) -> Design:
-        """The arrays the model was estimated on."""
-        return self.point.design
-
-    @property
     def weights(self) -> SpatialWeights | None:
         """The W a reader would call "the W": of the outcome, else of the regressors, else of the error."""
         return self.roles.main
@@ -80,28 +71,6 @@ class SpatialFit:
         if len(self.roles.outcome) > 1:
             raise OptionError("the outcome has several spatial lags", expected=", ".join(self.roles.rho_names))
         return next((term.value for term in self.point.terms if term.lag_column is not None), 0.0)
-
-    @cached_property
-    def provenance(self) -> dict[str, str]:
-        """Version and hashes of the data and of W that the fit used."""
-        design = self.design
-        keys = "\x1f".join([*design.regions, *map(str, design.periods), *design.terms])
-        found = {"version": __version__, "data_sha256": _digest(keys, design.y_raw, design.x_raw)}
-        if self.weights is not None:
-            matrix = self.weights.matrix
-            found["weights_sha256"] = _digest(
-                "\x1f".join(self.weights.regions), matrix.indptr, matrix.indices, matrix.data
-            )
-        return found
-
-    @property
-    def residuals(self) -> FloatArray:
-        """(n, t) residuals, demeaned."""
-        return self.point.residuals
-
-    def coefficients(self, level: float = 0.95) -> pd.DataFrame:
-        """Tidy table of the coefficients with their intervals."""
-        return self.estimates.tidy(level)
 
     def effects(
         self,
@@ -187,12 +156,6 @@ class SpatialFit:
         """A copy with a note and statistics added."""
         return replace(self, notes=(*self.notes, note), statistics={**self.statistics, **statistics})
 
-    def summary(self) -> str:
-        """The fit on one screen, as text."""
-        from spillover.effects.summary import summarise
-
-        return summarise(self)
-
     def __repr__(self) -> str:
         return (
             f"SpatialFit: {self.spec.model} with {self.spec.effects_in_words} effects, {self.spec.formula}; "
@@ -256,11 +219,3 @@ def _distances(panel: Panel) -> Callable[[float], sp.csr_matrix]:
         return sp.csr_matrix(upper + upper.T)
 
     return within
-
-
-def _digest(keys: str, *arrays: np.ndarray) -> str:
-    """First 16 hexadecimal digits of the SHA-256 of labels and arrays."""
-    digest = hashlib.sha256(keys.encode())
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from spillover.errors import check_option
 from spillover.inference.estimates import Estimates
 from spillover.models.columns import Columns
 from spillover.models.covariance import SpatialTerm
 from spillover.models.likelihood import Solution
 from spillover.models.spec import Roles
+from spillover.models.views import FitViews
 from spillover.numerics.engine import WeightsEngine
 from spillover.numerics.operators import GOperator
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ class FittedPoint:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StaticFit:
+class StaticFit(FitViews):
     """A fitted model with the parts of a `SpatialFit` that effects, predictions and tables read.
 
     Attributes
@@ -69,11 +69,6 @@ class StaticFit:
     notes: tuple[str, ...]
 
     @property
-    def design(self) -> Columns:
-        """The arrays the model was estimated on."""
-        return self.point.design
-
-    @property
     def roles(self) -> Roles:
         """Which W lags the outcome and the regressors."""
         w = self.weights
@@ -87,30 +82,9 @@ class StaticFit:
         return self.point.rho or 0.0
 
     @property
-    def residuals(self) -> FloatArray:
-        """(n, t) residuals, demeaned."""
-        return self.point.residuals
-
-    @property
     def outcome(self) -> FloatArray:
         """(n, t) outcome; missing cells hold their mean given the observed ones, at the estimates."""
         return self.design.y_raw if self.point.completed is None else self.point.completed
-
-    def coefficients(self, level: float = 0.95) -> pd.DataFrame:
-        """Tidy table of the coefficients with their intervals."""
-        return self.estimates.tidy(level)
-
-    def effects(
-        self, by: str | None = None, *, variables: Sequence[str] | None = None, level: float = 0.95
-    ) -> pd.DataFrame:
-        """Direct, indirect and total effects (by=None), or what each region receives and emits (by="region")."""
-        from spillover.effects.impacts import average_effects
-        from spillover.effects.regional import regional_table
-
-        check_option("by", by or "average", ("average", "region"))
-        if by == "region":
-            return regional_table(self, variables, level)  # type: ignore[arg-type]
-        return average_effects(self, variables).tidy(level)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         n, t = self.design.shape
