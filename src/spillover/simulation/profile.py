@@ -42,7 +42,7 @@ def profile_by_distance(effect: EffectMatrix, geography: Geography) -> tuple[Ban
     apart = links.row != links.col
     bins = _band(geography.distances(links.row[apart], links.col[apart]))
     size = len(BAND_EDGES_KM) - 1
-    sums = np.bincount(bins, weights=links.data[apart], minlength=size)
+    sums = np.zeros(size) + np.bincount(bins, weights=links.data[apart], minlength=size)
     n = effect.sparse.shape[0]
     count = np.zeros(size)
     for start in range(0, n, _ROWS):
