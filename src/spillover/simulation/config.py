@@ -195,16 +195,22 @@ _POSITIVE = (
 def find_problems(config: SystemConfig) -> list[str]:
     """Everything that is wrong with the parameters, one sentence each; empty when all is well."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
-    problems = _type_problems(values)
-    if problems:
-        return problems  # ranges of what is not a number cannot be judged
-    problems += [f"{name} = {values[name]:g} is negative" for name in _NOT_NEGATIVE if values[name] < 0]
-    problems += [
+    wrong = _type_problems(values)
+    # ranges of what is not a number cannot be judged: the default stands in, so that all the others are
+    usual = {field.name: field.default for field in fields(config) if field.name in wrong}
+    judged = object.__new__(SystemConfig)
+    for name, value in (values | usual).items():
+        object.__setattr__(judged, name, value)
+    return [*wrong.values(), *_sign_problems(values | usual), *_range_problems(judged)]
+
+
+def _sign_problems(values: dict[str, Any]) -> list[str]:
+    problems = [f"{name} = {values[name]:g} is negative" for name in _NOT_NEGATIVE if values[name] < 0]
+    return problems + [
         f"{name} = {values[name]:g} is not positive"
         for name in _POSITIVE
         if values[name] is not None and values[name] <= 0
     ]
-    return problems + _range_problems(config)
 
 
 _TEXTS = {"hti_law", "distance"}
@@ -212,19 +218,19 @@ _OPTIONAL = {"n_clusters", "patent_size", "road_spacing_km"}
 _WHOLE = {"n_regions", "n_periods", "first_period", "n_clusters", "motorway_every"}
 
 
-def _type_problems(values: dict[str, Any]) -> list[str]:
-    problems = []
+def _type_problems(values: dict[str, Any]) -> dict[str, str]:
+    problems = {}
     for name, value in values.items():
         if name in _TEXTS or (value is None and name in _OPTIONAL):
             continue
         if name in _WHOLE:
             if not isinstance(value, int) or isinstance(value, bool):
-                problems.append(f"{name} = {value!r} is not a whole number")
+                problems[name] = f"{name} = {value!r} is not a whole number"
         elif name == "periphery":
             if not (isinstance(value, tuple) and len(value) == 2 and all(_is_number(v) for v in value)):
-                problems.append(f"periphery = {value!r} is not a pair of numbers")
+                problems[name] = f"periphery = {value!r} is not a pair of numbers"
         elif not _is_number(value):
-            problems.append(f"{name} = {value!r} is not a finite number")
+            problems[name] = f"{name} = {value!r} is not a finite number"
     return problems
 
 
