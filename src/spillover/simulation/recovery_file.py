@@ -105,10 +105,7 @@ class RecoveryFile:
     def _parse(self, line: str) -> Round:
         try:
             found: dict[str, Any] = json.loads(line)
-            readings = tuple(
-                Reading(**{k: math.nan if v is None else v for k, v in r.items()}) for r in found["readings"]
-            )
-            return Round(found["number"], readings, found["failure"])
+            return Round(found["number"], tuple(_reading(each) for each in found["readings"]), found["failure"])
         except (ValueError, KeyError, TypeError):
             raise FileError(
                 "a line of the file of finished rounds cannot be read", got=line[:60], fix="delete that line"
@@ -116,7 +113,8 @@ class RecoveryFile:
 
 
 def _reading(entry: dict[str, Any]) -> Reading:
-    return Reading(**{name: math.nan if value is None else value for name, value in entry.items()})
+    values: dict[str, Any] = {name: math.nan if value is None else value for name, value in entry.items()}
+    return Reading(**values)
 
 
 def _plain(value: Any) -> Any:
