@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,18 @@ class AgentEffect:
         """Effect on all regions together per raised region, and its standard error."""
         return self._mean(np.ones(len(self.regions), dtype=bool), 1.0 / len(self.raised))
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: what was raised, and the effect and its standard error by region."""
+        named = {"own": self.own, "emitted": self.emitted, "total": self.total}
+        return {
+            "raised": list(self.raised),
+            "step": self.step,
+            "draws": len(self.draws),
+            **{name: {"effect": effect, "std_error": error} for name, (effect, error) in named.items()},
+            "regions": dict(zip(self.regions, self.effect.tolist(), strict=True)),
+            "std_errors": dict(zip(self.regions, self.std_error.tolist(), strict=True)),
+        }
+
     def _mean(self, which: BoolArray, scale: float) -> tuple[float, float]:
         sums = scale * self.draws[:, which].sum(axis=1)
         return float(sums.mean()), float(sums.std(ddof=1) / np.sqrt(len(sums)))
@@ -88,6 +101,11 @@ class AgentTruth:
     def regions(self) -> tuple[str, ...]:
         """n ids."""
         return self.system.geography.regions
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: whether there is a closed form, and tier 2's numbers where there is."""
+        numbers = {} if self.closed_form is None else self.closed_form.as_dict()
+        return {"kind": "agents", "closed_form": self.closed_form is not None, **numbers}
 
     def effect_of(
         self,
