@@ -155,6 +155,8 @@ def test_changes_that_cannot_be(lab):
         lab.change(n_regions=50)
     with pytest.raises(OptionError, match="feedback"):
         lab.change(feedback=0.9)
+    with pytest.raises(OptionError, match="floor of 1"):
+        lab.change(capital=50.0)
 
 
 def test_truth_by_channel_region_and_distance():

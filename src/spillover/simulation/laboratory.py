@@ -20,8 +20,8 @@ from spillover.errors import OptionError, show_labels
 from spillover.simulation.common_numbers import MeanDifference, mean_difference
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.geography import Geography
-from spillover.simulation.structure import Environment, System, rebuild_system
-from spillover.simulation.system import draw_system
+from spillover.simulation.structure import FLOOR_PATENTS, Environment, System, rebuild_system
+from spillover.simulation.system import MAX_FLOORED_SHARE, draw_system
 from spillover.simulation.truth import Truth, compute_truth
 from spillover.typing import FloatArray
 
@@ -92,7 +92,8 @@ class Laboratory:
 
         Raises
         ------
-        OptionError : factors that are not positive, regions that are not there, inadmissible coefficients.
+        OptionError : factors that are not positive, regions that are not there, inadmissible coefficients, or expected
+            patents below their floor of 1 in more than 0.1 % of region-years.
         """
         fixed = [name for name in coefficients if name in _DRAWN or name not in SystemConfig.__dataclass_fields__]
         if fixed:
@@ -110,7 +111,7 @@ class Laboratory:
             cooperation_share=c.cooperation_share * _positive("cooperation", cooperation),
             informal_per_cluster=c.informal_per_cluster * _positive("informal", informal),
         )
-        return Laboratory(
+        changed = Laboratory(
             rebuild_system(
                 system,
                 config=c,
@@ -120,6 +121,8 @@ class Laboratory:
             ),
             self.hti * self._factor("agglomeration", agglomeration)[:, None],
         )
+        _require_above_floor(changed)
+        return changed
 
     def compare(self, before: Laboratory) -> Comparison:
         """What is different here from `before`."""
@@ -246,6 +249,18 @@ def _improved(system: System, factor: FloatArray) -> Environment:
     """All three parts times the factor, so that E is."""
     env = system.environment
     return Environment(env.policy * factor, env.infrastructure * factor, env.culture * factor)
+
+
+def _require_above_floor(lab: Laboratory) -> None:
+    share = float((lab.patents < FLOOR_PATENTS).mean())
+    if share > MAX_FLOORED_SHARE:
+        raise OptionError(
+            "expected patents fall below their floor of 1, where expectations in closed form do not hold",
+            got=f"{100 * share:.1f} % of region-years",
+            expected=f"at most {100 * MAX_FLOORED_SHARE:g} %",
+            causes=("strong capital or competition", "regions that lose what they had"),
+            fix="change less, or open a laboratory with a larger base_patents",
+        )
 
 
 def _positive(name: str, value: float) -> float:
