@@ -9,7 +9,6 @@ is computed here; the parameters are an illustrative calibration, not evidence.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +52,9 @@ def main() -> None:
     }
     page = PAGE.read_text(encoding="utf-8")
     for name, text in sections.items():
-        marked = re.compile(rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)", re.S)
-        page = marked.sub(lambda found, text=text: f"{found[1]}{text.strip()}\n{found[2]}", page)
+        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        before, rest = page.split(begin)
+        page = before + begin + text.strip() + "\n" + end + rest.split(end)[1]
     PAGE.write_text(page, encoding="utf-8", newline="\n")
 
 

@@ -11,6 +11,7 @@ import argparse
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
@@ -18,6 +19,7 @@ import spillover as so
 from spillover.simulation.reference import demo_config
 from spillover.simulation.system import simulate
 from spillover.weights.distance import build_exponential, build_knn
+from spillover.weights.weights import SpatialWeights
 
 DECAY = 0.00892
 TABLE = Path(__file__).parent / "wrong_weights.csv"
@@ -26,7 +28,7 @@ TABLE = Path(__file__).parent / "wrong_weights.csv"
 def study(seed: int) -> list[dict[str, float | str]]:
     """One panel of the demo's system, and what each W finds in it."""
     panel, truth = simulate(demo_config(), seed)
-    choices = {
+    choices: dict[str, tuple[SpatialWeights, Literal["slx", "sdm"]]] = {
         "the truth's: e^(-δd), absolute": (build_exponential(panel, DECAY, standardise="scalar"), "slx"),
         "e^(-δd), rows sum to one": (build_exponential(panel, DECAY, standardise="row"), "slx"),
         "15 nearest, rows sum to one": (build_knn(panel, 15), "slx"),
