@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -189,3 +190,12 @@ def test_progress_is_reported():
     simulate_agents(DEFAULT, 1, progress=lambda text, share: said.append((text, share)))
     assert said[0] == ("year 1 of 9", 0.0)
     assert len(said) == 9
+
+
+@pytest.mark.slow
+def test_two_hundred_thousand_agents_live_thirty_years_in_a_minute():
+    config = AgentConfig(system=SystemConfig(n_regions=300, n_periods=30), persons_per_researcher=4.0)
+    start = time.process_time()
+    panel, _ = simulate_agents(config, 1)
+    assert time.process_time() - start < 60.0  # about 6 s
+    assert panel["researchers"][:, -1].sum() / 4.0 + panel["firms"][:, -1].sum() > 200_000

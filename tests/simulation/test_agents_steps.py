@@ -124,11 +124,24 @@ def test_jobs_are_filled_to_the_head():
     config = replace(CONFIG, replacement=1.0, persons_per_researcher=100.0)  # 200 researchers at A = 1
     people = Researchers(np.repeat(np.arange(3), [10, 60, 20]), np.ones(90), np.repeat([0, 1, -1], [10, 60, 20]))
     lottery = build_lottery(np.arange(3), np.ones(3, dtype=bool), np.ones(3), 3)
-    after = fill_jobs(config, people, lottery, np.array([0.1, 0.2, 0.15]), 0, streams(1))
+    after = fill_jobs(config, people, lottery, np.array([0.1, 0.2, 0.15]), np.array([0, 1, 2]), 0, streams(1))
     assert np.array_equal(after.count(3), [20, 40, 30])
     assert np.array_equal(after.employer, after.region)  # one firm in each region; nobody is left without
-    half = fill_jobs(replace(config, replacement=0.5), people, lottery, np.array([0.1, 0.2, 0.15]), 0, streams(1))
+    half = fill_jobs(
+        replace(config, replacement=0.5),
+        people,
+        lottery,
+        np.array([0.1, 0.2, 0.15]),
+        np.array([0, 1, 2]),
+        0,
+        streams(1),
+    )
     assert np.array_equal(half.count(3), [15, 50, 25])
+    trained = replace(config, university_skill=0.5, skill_sd=0.0)
+    taught = fill_jobs(trained, people, lottery, np.array([0.1, 0.2, 0.15]), np.array([0, 1, 2]), 0, streams(1))
+    # all others have skill 1; 10 graduates each in regions 0 (no university) and 2
+    assert np.sum(taught.skill == 1.5) == 10
+    assert (taught.region[taught.skill == 1.5] == 2).all()
 
 
 def test_destinations_follow_the_logit():

@@ -30,6 +30,7 @@ class AgentConfig:
     persons_per_researcher : jobs that one researcher agent stands for; A = 1 has hti_employment_scale jobs.
     sector_shares : shares of the sectors among firms; they sum to 1.
     skill_sd : sd of ln skill between researchers; skill has mean 1.
+    university_skill : by how much more skilled graduates are where there is a university, a share. [0]
     institutes : public research institutes, in as many different regions.
     institute_effort : by how much an institute raises the R&D effort of the firms around it, a share. [0]
     policy_response : elasticity of innovation policy with respect to last year's relative innovation. [0]
@@ -74,6 +75,7 @@ class AgentConfig:
     persons_per_researcher: float = 5.0
     sector_shares: tuple[float, ...] = (0.4, 0.3, 0.2, 0.1)
     skill_sd: float = 0.3
+    university_skill: float = 0.1
     institutes: int = 5
     institute_effort: float = 0.1
     policy_response: float = 0.1
@@ -149,6 +151,7 @@ class AgentConfig:
 
 
 SPECIAL_CASE: dict[str, Any] = {
+    "university_skill": 0.0,
     "institute_effort": 0.0,
     "policy_response": 0.0,
     "subsidy_effort": 0.0,
@@ -182,6 +185,7 @@ _SHARES = (
 )
 _NOT_NEGATIVE = (
     "skill_sd",
+    "university_skill",
     "institutes",
     "institute_effort",
     "subsidy",

@@ -91,7 +91,7 @@ def live_one_year(
     firms, researchers = turnover.firms, turnover.researchers
     # 4 talent: jobs are filled, then people leave and choose where to go
     lottery = build_lottery(firms.region, firms.alive, firms.knowledge**config.hiring, n)
-    researchers = fill_jobs(config, researchers, lottery, hti, year, streams)
+    researchers = fill_jobs(config, researchers, lottery, hti, people.universities, year, streams)
     firms = count_jobs(firms, researchers)
     choices = weigh_choices(config, system.talent_kernel, hti, government.absorption)
     researchers, movers = move(config, researchers, choices, lottery, year, streams)

@@ -34,6 +34,7 @@ def fill_jobs(
     researchers: Researchers,
     lottery: FirmLottery,
     hti: FloatArray,
+    universities: FloatArray,
     year: int,
     streams: AgentStreams,
 ) -> Researchers:
@@ -56,7 +57,8 @@ def fill_jobs(
             people = people[np.sort(rng.permutation(len(people))[surplus:])]
         graduates = max(-surplus, 0)
         kept.append(np.concatenate([people, np.full(graduates, -1)]))
-        skills.append(draw_skills(config, graduates, rng))
+        trained = 1.0 + config.university_skill * (universities[region] > 0)
+        skills.append(trained * draw_skills(config, graduates, rng))
         homes.append(np.full(len(kept[-1]), region))
     people, region_of = np.concatenate(kept), np.concatenate(homes)
     new = people < 0
