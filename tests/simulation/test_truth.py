@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spillover.errors import OptionError
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.streams import spawn_streams
 from spillover.simulation.structure import build_system
@@ -165,20 +164,3 @@ def test_mean_field_recursion_describes_feedback():
     assert np.abs(sample.mean(axis=0) / mean - 1).mean() < 5e-3
     z = (sample.mean(axis=0) - mean) / (sample.std(axis=0) / np.sqrt(600))
     assert 0.8 < z.std() < 1.2
-
-
-def test_feedback_truth_has_a_size_limit():
-    system, hti = drawn(PLAIN)
-    from spillover.simulation import truth as module
-
-    with pytest.raises(OptionError, match="dense matrix"):
-        module._feedback_parts(system, np.ones((2001, 3)))
-
-
-def test_truth_as_plain_numbers():
-    import json
-
-    _, truth = simulate(PLAIN, 1)
-    plain = truth.as_dict()
-    assert json.loads(json.dumps(plain, allow_nan=False))["direct"] == truth.direct
-    assert plain["received"]["R001"] == truth.received[0]

@@ -9,11 +9,13 @@ from typing import Any, Literal
 from spillover.errors import OptionError
 
 HtiLaw = Literal["clusters", "gaussian-process"]
+DistanceKind = Literal["straight", "road"]
 
 TRUNCATION = 6.64
 """Kernels are cut where δd exceeds this: e^-6.64 = 0.13 % of their height (744 km at the default decay)."""
 
-_FIELD_LIMIT = 5000  # regions of a Gaussian process: 200 MB for its covariance
+FIELD_LIMIT = 5000
+"""Most regions of a Gaussian field or a travel-time table: 200 MB for n × n numbers."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,17 @@ class SystemConfig:
     Parameters
     ----------
     n_regions, n_periods, first_period : size of the panel; at least 10 regions and 2 periods.
+    distance : "straight" between centres, or along a "road" grid: travel time times `road_speed_kmh`.
+    road_spacing_km : between the lines of the grid; the mean spacing of regions when None.
+    road_speed_kmh, motorway_speed_kmh, motorway_every : speeds, and that every so-manieth line is a motorway.
     hti_law : "clusters" (some regions near 1, the others uniform in `periphery`) or "gaussian-process".
     n_clusters : number of clusters; max(3, n_regions / 30 rounded up) when None.
     periphery : lowest and highest long-run HTI intensity outside the clusters.
     cluster_sd : sd of ln A between clusters, around A = 1.
     gp_mean, gp_sd, gp_range_km : of ln A under the Gaussian-process law.
     persistence, innovation_sd : of ln A in time: an AR(1) around each region's long-run level.
+    innovation_range_km, environment_range_km : spatial persistence of what moves ln A and of the environment's parts:
+        correlation exp(−d / range) between regions; 0 is none.
     endogeneity : how last year's standardised patent surprise moves ln A (0: A is exogenous).
     instrument : how an exogenous standard normal cost shifter moves ln A (0: there is none).
     talent_per_cluster (m0), transfers_per_cluster (p0), informal_per_cluster (x0) : intensity at distance 0 of A = 1.
@@ -72,6 +79,11 @@ class SystemConfig:
     n_regions: int = 300
     n_periods: int = 10
     first_period: int = 2011
+    distance: DistanceKind = "straight"
+    road_spacing_km: float | None = None
+    road_speed_kmh: float = 60.0
+    motorway_speed_kmh: float = 110.0
+    motorway_every: int = 4
     hti_law: HtiLaw = "clusters"
     n_clusters: int | None = None
     periphery: tuple[float, float] = (0.02, 0.2)
@@ -81,6 +93,8 @@ class SystemConfig:
     gp_range_km: float = 100.0
     persistence: float = 0.9
     innovation_sd: float = 0.15
+    innovation_range_km: float = 0.0
+    environment_range_km: float = 0.0
     endogeneity: float = 0.0
     instrument: float = 0.0
     talent_per_cluster: float = 154.8
@@ -147,6 +161,8 @@ class SystemConfig:
 
 
 _NOT_NEGATIVE = (
+    "innovation_range_km",
+    "environment_range_km",
     "cluster_sd",
     "gp_sd",
     "innovation_sd",
@@ -164,6 +180,8 @@ _NOT_NEGATIVE = (
     "revenue_sd",
 )
 _POSITIVE = (
+    "road_spacing_km",
+    "road_speed_kmh",
     "gp_range_km",
     "decay_per_km",
     "informal_decay_ratio",
@@ -177,31 +195,42 @@ _POSITIVE = (
 def find_problems(config: SystemConfig) -> list[str]:
     """Everything that is wrong with the parameters, one sentence each; empty when all is well."""
     values = {field.name: getattr(config, field.name) for field in fields(config)}
-    problems = _type_problems(values)
-    if problems:
-        return problems  # ranges of what is not a number cannot be judged
-    problems += [f"{name} = {values[name]:g} is negative" for name in _NOT_NEGATIVE if values[name] < 0]
-    problems += [
+    wrong = _type_problems(values)
+    # ranges of what is not a number cannot be judged: the default stands in, so that all the others are
+    usual = {field.name: field.default for field in fields(config) if field.name in wrong}
+    judged = object.__new__(SystemConfig)
+    for name, value in (values | usual).items():
+        object.__setattr__(judged, name, value)
+    return [*wrong.values(), *_sign_problems(values | usual), *_range_problems(judged)]
+
+
+def _sign_problems(values: dict[str, Any]) -> list[str]:
+    problems = [f"{name} = {values[name]:g} is negative" for name in _NOT_NEGATIVE if values[name] < 0]
+    return problems + [
         f"{name} = {values[name]:g} is not positive"
         for name in _POSITIVE
         if values[name] is not None and values[name] <= 0
     ]
-    return problems + _range_problems(config)
 
 
-def _type_problems(values: dict[str, Any]) -> list[str]:
-    problems = []
+_TEXTS = {"hti_law", "distance"}
+_OPTIONAL = {"n_clusters", "patent_size", "road_spacing_km"}
+_WHOLE = {"n_regions", "n_periods", "first_period", "n_clusters", "motorway_every"}
+
+
+def _type_problems(values: dict[str, Any]) -> dict[str, str]:
+    problems = {}
     for name, value in values.items():
-        if name == "hti_law" or (value is None and name in {"n_clusters", "patent_size"}):
+        if name in _TEXTS or (value is None and name in _OPTIONAL):
             continue
-        if name in {"n_regions", "n_periods", "first_period", "n_clusters"}:
+        if name in _WHOLE:
             if not isinstance(value, int) or isinstance(value, bool):
-                problems.append(f"{name} = {value!r} is not a whole number")
+                problems[name] = f"{name} = {value!r} is not a whole number"
         elif name == "periphery":
             if not (isinstance(value, tuple) and len(value) == 2 and all(_is_number(v) for v in value)):
-                problems.append(f"periphery = {value!r} is not a pair of numbers")
+                problems[name] = f"periphery = {value!r} is not a pair of numbers"
         elif not _is_number(value):
-            problems.append(f"{name} = {value!r} is not a finite number")
+            problems[name] = f"{name} = {value!r} is not a finite number"
     return problems
 
 
@@ -211,11 +240,17 @@ def _is_number(value: object) -> bool:
 
 def _range_problems(config: SystemConfig) -> list[str]:
     low, high = config.periphery
+    needed = " and ".join(_quadratic(config))
     rules = {
         f"n_regions = {config.n_regions}: at least 10 regions are needed": config.n_regions < 10,
         f"n_periods = {config.n_periods}: at least 2 periods are needed": config.n_periods < 2,
         f"hti_law = {config.hti_law!r} is neither 'clusters' nor 'gaussian-process'": config.hti_law
         not in ("clusters", "gaussian-process"),
+        f"distance = {config.distance!r} is neither 'straight' nor 'road'": config.distance not in ("straight", "road"),
+        f"motorway_speed_kmh = {config.motorway_speed_kmh:g} is below road_speed_kmh = {config.road_speed_kmh:g}": (
+            config.motorway_speed_kmh < config.road_speed_kmh
+        ),
+        f"motorway_every = {config.motorway_every} is not at least 1": config.motorway_every < 1,
         f"n_clusters = {config.n_clusters} is not between 1 and the number of regions": config.n_clusters is not None
         and not 1 <= config.n_clusters <= max(config.n_regions, 1),
         f"periphery = {config.periphery} is not a range of positive intensities": not 0 < low <= high,
@@ -225,9 +260,20 @@ def _range_problems(config: SystemConfig) -> list[str]:
         <= config.linkage_strength
         <= 2,
         f"university_strength = {config.university_strength:g} is negative": config.university_strength < 0,
-        f"hti_law = 'gaussian-process' needs n × n numbers: {config.n_regions} regions are more than {_FIELD_LIMIT}": (
-            config.hti_law == "gaussian-process" and config.n_regions > _FIELD_LIMIT
+        f"{needed} needs n × n numbers: {config.n_regions} regions are more than {FIELD_LIMIT}": (
+            bool(needed) and config.n_regions > FIELD_LIMIT
         ),
         f"feedback = {config.feedback:g}: |feedback| must be below 0.5": abs(config.feedback) >= 0.5,
     }
     return [problem for problem, broken in rules.items() if broken]
+
+
+def _quadratic(config: SystemConfig) -> list[str]:
+    """The settings in use that need a number for every pair of regions."""
+    rules = {
+        "hti_law = 'gaussian-process'": config.hti_law == "gaussian-process",
+        "distance = 'road'": config.distance == "road",
+        "innovation_range_km": config.innovation_range_km > 0,
+        "environment_range_km": config.environment_range_km > 0,
+    }
+    return [name for name, used in rules.items() if used]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spillover.simulation.config import SystemConfig
+from spillover.simulation.fields import draw_field
 from spillover.simulation.geography import Geography
 from spillover.simulation.streams import Streams
 from spillover.typing import FloatArray
@@ -49,10 +50,14 @@ class HtiProcess:
 def build_hti_process(config: SystemConfig, geography: Geography, streams: Streams) -> HtiProcess:
     """Draw long-run levels and innovations."""
     rng = streams["hti"]
-    long_run = _clusters(config, rng) if config.hti_law == "clusters" else _gaussian_field(config, geography, rng)
+    if config.hti_law == "clusters":
+        long_run = _clusters(config, rng)
+    else:
+        long_run = config.gp_mean + config.gp_sd * draw_field(geography, config.gp_range_km, rng)
     shape = (config.n_regions, config.n_periods)
     instrument = streams["instrument"].standard_normal(shape)
-    innovations = config.innovation_sd * rng.standard_normal(shape) + config.instrument * instrument
+    shocks = draw_field(geography, config.innovation_range_km, rng, config.n_periods)
+    innovations = config.innovation_sd * shocks + config.instrument * instrument
     # the first period is drawn from the stationary law, so that no burn-in is needed
     innovations[:, 0] /= np.sqrt(1.0 - config.persistence**2)
     return HtiProcess(config, long_run, innovations, instrument)
@@ -64,11 +69,3 @@ def _clusters(config: SystemConfig, rng: np.random.Generator) -> FloatArray:
     chosen = rng.choice(config.n_regions, size=config.clusters, replace=False)
     level[chosen] = config.cluster_sd * rng.standard_normal(config.clusters)
     return np.asarray(level)
-
-
-def _gaussian_field(config: SystemConfig, geography: Geography, rng: np.random.Generator) -> FloatArray:
-    """ln A as a Gaussian process with covariance sd² exp(−d / range); O(n³)."""
-    gaps = np.linalg.norm(geography.points[:, None, :] - geography.points[None, :, :], axis=2)
-    covariance = np.exp(-gaps / config.gp_range_km) + 1e-10 * np.eye(len(gaps))  # jitter for the factorisation
-    draws = np.linalg.cholesky(covariance) @ rng.standard_normal(len(gaps))
-    return np.asarray(config.gp_mean + config.gp_sd * draws)

@@ -37,6 +37,11 @@ def check_seed(seed: int) -> int:
     return int(seed)
 
 
+def component_names() -> tuple[str, ...]:
+    """The components in the order of their children."""
+    return _COMPONENTS
+
+
 def spawn_streams(seed: int) -> Streams:
     """Component → generator, by SeedSequence.spawn from one seed (a whole number of zero or more)."""
     children = np.random.SeedSequence(check_seed(seed)).spawn(len(_COMPONENTS))

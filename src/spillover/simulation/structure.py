@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from spillover.errors import OptionError
 from spillover.simulation import channels
 from spillover.simulation.config import TRUNCATION, SystemConfig
+from spillover.simulation.fields import draw_field
 from spillover.simulation.geography import Geography, build_geography
 from spillover.simulation.hti import HtiProcess, build_hti_process
 from spillover.simulation.streams import Streams
@@ -35,13 +39,36 @@ class Environment:
 
 
 @dataclass(frozen=True, eq=False)
+class Linkage:
+    """Industrial linkage L_ij = 1 + ½ corr(i, j), plus a gain between partner regions; mean about 1 without it.
+
+    Attributes
+    ----------
+    industries : (n, 3) unit vectors; their inner products are the correlations.
+    partners : (n,) 1 for regions of a partnership, 0 for others; nobody when None.
+    gain : what L gains between two partners.
+    """
+
+    industries: FloatArray
+    partners: FloatArray | None = None
+    gain: float = 0.0
+
+    def between(self, i: IntArray, j: IntArray) -> FloatArray:
+        """(m,) linkage of regions i with regions j, given as positions."""
+        linkage = 1.0 + 0.5 * np.einsum("ij,ij->i", self.industries[i], self.industries[j])
+        if self.partners is not None:
+            linkage = linkage + self.gain * self.partners[i] * self.partners[j]
+        return np.asarray(linkage)
+
+
+@dataclass(frozen=True, eq=False)
 class System:
     """The fixed part of a drawn reference system.
 
     Attributes
     ----------
     talent_kernel, transfer_kernel, informal_kernel : (n, n) sparse; row receives, column sends.
-    absorption : (n,) E^ψ.
+    linkages : between pairs of regions.
     linkage : (n,) mean industrial linkage with the regions within reach.
     universities, firms : (n,) counts.
     region_effects (n,), period_effects (t,) : μ and α, patents a year.
@@ -51,7 +78,7 @@ class System:
     geography: Geography
     hti_process: HtiProcess
     environment: Environment
-    absorption: FloatArray
+    linkages: Linkage
     linkage: FloatArray
     universities: FloatArray
     firms: FloatArray
@@ -60,6 +87,11 @@ class System:
     informal_kernel: sp.csr_matrix
     region_effects: FloatArray
     period_effects: FloatArray
+
+    @cached_property
+    def absorption(self) -> FloatArray:
+        """(n,) E^ψ."""
+        return np.asarray(self.environment.level**self.config.environment_elasticity)
 
     @property
     def firms_per_cluster(self) -> float:
@@ -136,49 +168,114 @@ class System:
         return path
 
 
-def build_system(config: SystemConfig, streams: Streams) -> System:
-    """Draw what is fixed: the map, environment, linkages, universities, firms, effects and kernels."""
-    geography = build_geography(config.region_ids, streams["geography"])
-    pairs = geography.pairs(TRUNCATION / min(config.decay_per_km, config.informal_decay_per_km))
-    process = build_hti_process(config, geography, streams)
-    environment = _draw_environment(config, streams["environment"])
-    between = _draw_linkage(config.n_regions, streams["linkage"])
-    pair_linkage = 1.0 + 0.5 * np.einsum("ij,ij->i", between[pairs.receiver], between[pairs.sender])
-    universities = streams["universities"].poisson(1.0, config.n_regions).astype(float)
-    has_university = (universities > 0).astype(float)
-    strength = 1.0 + config.linkage_strength * (pair_linkage - 1.0)
-    strength = strength + config.university_strength * has_university[pairs.sender]
-    own, decay = geography.own_distances, config.decay_per_km
-    transfer_kernel = channels.build_kernel(pairs, own, decay, strength)
-    # within a region the linkage is 1; only the university term changes the own exposure
-    own_university = sp.diags(config.university_strength * has_university * np.exp(-decay * own))
+def build_system(config: SystemConfig, streams: Streams, geography: Geography | None = None) -> System:
+    """Draw what is fixed: the map (unless a real one is given), environment, linkages, universities, firms, effects."""
+    place = draw_geography(config, streams) if geography is None else geography
+    if len(place.regions) != config.n_regions:
+        raise OptionError(
+            "the map and the configuration do not have the same number of regions",
+            got=f"{len(place.regions)} regions on the map, n_regions = {config.n_regions}",
+            fix=f"use replace(config, n_regions={len(place.regions)})",
+        )
+    process = build_hti_process(config, place, streams)
     firms = process.long_run + 0.3 * streams["firms"].standard_normal(config.n_regions)
+    environment = _draw_environment(config, place, streams["environment"])
+    linkage = Linkage(_draw_industries(config.n_regions, streams["linkage"]))
+    universities = streams["universities"].poisson(1.0, config.n_regions).astype(float)
     return System(
         config=config,
-        geography=geography,
+        geography=place,
         hti_process=process,
         environment=environment,
-        absorption=environment.level**config.environment_elasticity,
-        linkage=_mean_linkage(pairs.receiver, pair_linkage, config.n_regions),
+        linkages=linkage,
         universities=universities,
         firms=np.maximum(np.rint(_FIRMS_PER_CLUSTER * np.exp(firms)), 1.0),
-        talent_kernel=channels.build_kernel(pairs, own, decay),
-        transfer_kernel=sp.csr_matrix(transfer_kernel + own_university),
-        informal_kernel=channels.build_kernel(pairs, own, config.informal_decay_per_km),
         region_effects=config.region_effect_sd * streams["region effects"].standard_normal(config.n_regions),
         period_effects=config.period_effect_sd * streams["period effects"].standard_normal(config.n_periods),
+        **_connect(config, place, linkage, universities),
     )
 
 
-def _draw_environment(config: SystemConfig, rng: np.random.Generator) -> Environment:
+def rebuild_system(
+    system: System,
+    *,
+    config: SystemConfig | None = None,
+    geography: Geography | None = None,
+    environment: Environment | None = None,
+    linkages: Linkage | None = None,
+) -> System:
+    """The same drawn system with something changed: everything else keeps its draw, kernels are computed anew.
+
+    config : for coefficients; what was drawn from it (A, environment, effects) stays.
+    """
+    changed = replace(
+        system,
+        config=config or system.config,
+        geography=geography or system.geography,
+        environment=environment or system.environment,
+        linkages=linkages or system.linkages,
+    )
+    return replace(changed, **_connect(changed.config, changed.geography, changed.linkages, changed.universities))
+
+
+def draw_geography(config: SystemConfig, streams: Streams) -> Geography:
+    """The synthetic map of a configuration, with its roads when distances are along them."""
+    place = build_geography(config.region_ids, streams["geography"])
+    if config.distance == "straight":
+        return place
+    from spillover.simulation.roads import along_roads, build_road_grid
+
+    roads = build_road_grid(
+        place,
+        spacing_km=config.road_spacing_km,
+        road_kmh=config.road_speed_kmh,
+        motorway_kmh=config.motorway_speed_kmh,
+        motorway_every=config.motorway_every,
+    )
+    return along_roads(place, roads, limit_km=reach_km(config))
+
+
+def reach_km(config: SystemConfig) -> float:
+    """Distance beyond which no kernel reaches."""
+    return TRUNCATION / min(config.decay_per_km, config.informal_decay_per_km)
+
+
+def _connect(config: SystemConfig, geography: Geography, linkages: Linkage, universities: FloatArray) -> dict[str, Any]:
+    """The kernels, and the mean linkage of every region with those within reach."""
+    pairs = geography.pairs(reach_km(config))
+    between = linkages.between(pairs.receiver, pairs.sender)
+    has_university = (universities > 0).astype(float)
+    strength = 1.0 + config.linkage_strength * (between - 1.0)
+    strength = strength + config.university_strength * has_university[pairs.sender]
+    if (strength < 0).any():
+        raise OptionError(
+            "some linkages make technology transfers negative",
+            got=f"1 + κ_L (L − 1) + κ_U as low as {strength.min():.3g}",
+            fix="lower linkage_strength",
+        )
+    own, decay = geography.own_distances, config.decay_per_km
+    # within a region the linkage is 1; only the university term changes the own exposure
+    own_university = sp.diags(config.university_strength * has_university * np.exp(-decay * own))
+    return {
+        "linkage": _mean_linkage(pairs.receiver, between, config.n_regions),
+        "talent_kernel": channels.build_kernel(pairs, own, decay),
+        "transfer_kernel": sp.csr_matrix(channels.build_kernel(pairs, own, decay, strength) + own_university),
+        "informal_kernel": channels.build_kernel(pairs, own, config.informal_decay_per_km),
+    }
+
+
+def _draw_environment(config: SystemConfig, geography: Geography, rng: np.random.Generator) -> Environment:
     """Three log-normal parts, such that their geometric mean E has mean 1 and sd of ln E as configured."""
     part_sd = config.environment_sd * np.sqrt(3.0)
-    logs = part_sd * rng.standard_normal((3, config.n_regions)) - 0.5 * config.environment_sd**2
-    policy, infrastructure, culture = np.exp(logs)
+    if config.environment_range_km:
+        draws = draw_field(geography, config.environment_range_km, rng, 3).T
+    else:
+        draws = rng.standard_normal((3, config.n_regions))
+    policy, infrastructure, culture = np.exp(part_sd * draws - 0.5 * config.environment_sd**2)
     return Environment(policy, infrastructure, culture)
 
 
-def _draw_linkage(n: int, rng: np.random.Generator) -> FloatArray:
+def _draw_industries(n: int, rng: np.random.Generator) -> FloatArray:
     """(n, 3) unit vectors: industrial profiles, whose inner product is the correlation of two regions."""
     profiles = rng.standard_normal((n, 3))
     return np.asarray(profiles / np.linalg.norm(profiles, axis=1, keepdims=True))

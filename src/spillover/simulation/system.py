@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from spillover.errors import OptionError
 from spillover.panel.panel import Panel
 from spillover.simulation import channels
 from spillover.simulation.config import SystemConfig
+from spillover.simulation.geography import Geography
 from spillover.simulation.streams import Streams, spawn_streams
 from spillover.simulation.structure import FLOOR_PATENTS, System, build_system
 from spillover.simulation.truth import Truth, compute_truth
@@ -56,26 +58,39 @@ class Outcomes:
     floored: float
 
 
-def simulate(config: SystemConfig, seed: int) -> tuple[Panel, Truth]:
+@dataclass(frozen=True, eq=False)
+class DrawnSystem:
+    """A system, what it yielded in one draw, the panel a user would meet, and the truth along its path of A."""
+
+    seed: int
+    system: System
+    outcomes: Outcomes
+    panel: Panel
+    truth: Truth
+
+
+def simulate(config: SystemConfig, seed: int, geography: Geography | None = None) -> tuple[Panel, Truth]:
     """A panel from the reference system and what is true in it.
 
     Parameters
     ----------
     config : all parameters.
     seed : whole number; the same seed gives the same panel anywhere.
+    geography : a real map (`Geography.from_panel`) with `config.n_regions` regions; a synthetic one by default.
 
     Returns
     -------
-    Panel with variables (n, t), units, labels and a planar map in km; and its Truth.
+    Panel with variables (n, t), units, labels and a map (planar km when synthetic); and its Truth.
 
     Raises
     ------
-    OptionError : an inadmissible seed, or expected patents at their floor of 1 in more than 0.1 % of region-years.
+    OptionError : an inadmissible seed, a map of another size, or expected patents at their floor of 1 in more than
+        0.1 % of region-years.
 
     Notes
     -----
     Totals are drawn directly: a Poisson sum of independent flows between regions is itself Poisson, so no
-    origin-destination matrix is needed. Cost O(links × periods).
+    origin-destination matrix is needed; `simulation.flows` draws one for given totals. Cost O(links × periods).
 
     Examples
     --------
@@ -83,8 +98,14 @@ def simulate(config: SystemConfig, seed: int) -> tuple[Panel, Truth]:
     >>> panel.shape
     (40, 3)
     """
+    drawn = draw_system(config, seed, geography)
+    return drawn.panel, drawn.truth
+
+
+def draw_system(config: SystemConfig, seed: int, geography: Geography | None = None) -> DrawnSystem:
+    """As `simulate`, with the system itself: for flows between regions, experiments and what-if questions."""
     streams = spawn_streams(seed)
-    system = build_system(config, streams)
+    system = build_system(config, streams, geography)
     outcomes = draw_outcomes(system, streams)
     if outcomes.floored > MAX_FLOORED_SHARE:
         raise OptionError(
@@ -94,11 +115,18 @@ def simulate(config: SystemConfig, seed: int) -> tuple[Panel, Truth]:
             causes=("region or period effects with a large sd", "strong competition or capital", "a low base"),
             fix="raise base_patents, or lower region_effect_sd, period_effect_sd, competition or capital",
         )
-    return _build_panel(system, outcomes, streams), compute_truth(system, outcomes.hti)
+    return DrawnSystem(
+        seed, system, outcomes, _build_panel(system, outcomes, streams), compute_truth(system, outcomes.hti)
+    )
 
 
-def draw_outcomes(system: System, streams: Streams, hti: FloatArray | None = None) -> Outcomes:
-    """Draw flows and innovation, period by period, along a given path of A (n, t) or the system's own."""
+def draw_outcomes(
+    system: System, streams: Streams, hti: FloatArray | None = None, do: Mapping[str, FloatArray] | None = None
+) -> Outcomes:
+    """Draw flows and innovation, period by period, along a given path of A (n, t) or the system's own.
+
+    do : flow ("talent_inflow", "cooperation", "informal") → (n, t) values at which it is held, whatever A is.
+    """
     shape = (system.config.n_regions, system.config.n_periods)
     path = np.empty(shape)
     flows = {name: np.empty(shape) for name in ("talent_inflow", "transfers", "cooperation", "informal", "patents")}
@@ -110,6 +138,7 @@ def draw_outcomes(system: System, streams: Streams, hti: FloatArray | None = Non
         now = system.hti_process.level(period, previous, surprise) if hti is None else hti[:, period]
         path[:, period] = now
         drawn = _draw_flows(system, now, system.absorb(mean), streams)
+        drawn |= {name: values[:, period] for name, values in (do or {}).items()}
         unfloored = _expected_patents(system, drawn, now, period)
         mean = np.maximum(unfloored, FLOOR_PATENTS)
         floored += int((unfloored < FLOOR_PATENTS).sum())

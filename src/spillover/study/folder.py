@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -24,11 +25,30 @@ from spillover.study.output import output_path, writing
 RESULTS = "results.json"
 LIST = ".spillover-files.json"  # what we wrote: path → SHA-256
 _HELD = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
-_RESULT_KEYS = {"title", "kind", "provenance", "panel", "models", "main"}
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a folder of ours holds: its main file, and the keys by which that file is known.
+
+    `word` names it in messages.
+    """
+
+    word: str
+    main: str
+    keys: frozenset[str]
+
+
+RESULT = Content("result", RESULTS, frozenset({"title", "kind", "provenance", "panel", "models", "main"}))
+SIMULATION = Content("simulation", "truth.json", frozenset({"kind", "provenance", "config", "seed", "truth"}))
 
 
 def check_folder(
-    out: str | os.PathLike[str], *, overwrite: bool = True, inputs: Iterable[str | os.PathLike[str]] = ()
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    content: Content = RESULT,
 ) -> Path:
     """The absolute folder; raises `OutputError` unless results may be written to it. Changes nothing.
 
@@ -37,12 +57,13 @@ def check_folder(
     out : a folder that is new, empty, or holds an earlier result whose files are as they were written.
     overwrite : False refuses to replace an earlier result.
     inputs : files that the study reads; none of them may lie in the folder.
+    content : what is to be written; only an earlier one of the same kind may be replaced.
     """
     folder = output_path(out)
     with writing(folder):
         _refuse_inputs(folder, inputs)
         if folder.is_dir():
-            _check_content(folder, overwrite)
+            _check_content(folder, overwrite, content)
         elif folder.exists():
             raise OutputError(
                 f"the output folder {str(out)!r} is a file",
@@ -58,7 +79,11 @@ def check_folder(
 
 @contextmanager
 def replacing(
-    out: str | os.PathLike[str], *, overwrite: bool = True, inputs: Iterable[str | os.PathLike[str]] = ()
+    out: str | os.PathLike[str],
+    *,
+    overwrite: bool = True,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    content: Content = RESULT,
 ) -> Iterator[Path]:
     """An empty folder to write into; when the block ends well, its files take the place of those of an earlier result.
 
@@ -69,20 +94,20 @@ def replacing(
     """
     inputs = list(inputs)
     try:
-        folder = check_folder(out, overwrite=overwrite, inputs=inputs)
+        folder = check_folder(out, overwrite=overwrite, inputs=inputs, content=content)
     except OutputError:
         if _is_locked(output_path(out)):  # what was seen is between an earlier result and a new one
             raise _busy(output_path(out)) from None
         raise
     with writing(folder), _parents(folder), _lock(folder), _workplace(folder) as work:
-        check_folder(folder, overwrite=overwrite, inputs=inputs)  # another run may just have ended
+        check_folder(folder, overwrite=overwrite, inputs=inputs, content=content)  # another run may just have ended
         new = work / "new"
         new.mkdir()
         yield new
         written = {path.relative_to(new).as_posix(): _hash(path) for path in sorted(new.rglob("*")) if path.is_file()}
         text = json.dumps({"version": __version__, "files": written}, ensure_ascii=False, indent=1)
         (new / LIST).write_text(text + "\n", encoding="utf-8", newline="\n")
-        _move_in(new, folder, work / "old")
+        _move_in(new, folder, work / "old", content)
 
 
 # -- what is there ------------------------------------------------------------------------------
@@ -103,41 +128,41 @@ def _refuse_inputs(folder: Path, inputs: Iterable[str | os.PathLike[str]]) -> No
         )
 
 
-def _check_content(folder: Path, overwrite: bool) -> None:
-    content = sorted(path.name for path in folder.iterdir())
-    if not content:
+def _check_content(folder: Path, overwrite: bool, content: Content) -> None:
+    names = sorted(path.name for path in folder.iterdir())
+    if not names:
         return
-    files = _files_of_result(folder)
+    files = _files_of_ours(folder, content)
     if files is None:
         raise OutputError(
-            f"the folder {folder.name!r} is not empty and is not an earlier result",
-            got=show_labels(content),
-            expected=f"an empty folder, a new one, or one with {RESULTS} and {LIST} from an earlier run",
+            f"the folder {folder.name!r} is not empty and is not an earlier {content.word}",
+            got=show_labels(names),
+            expected=f"an empty folder, a new one, or one with {content.main} and {LIST} from an earlier run",
             fix="choose another folder with --out; nothing was written",
         )
     if not overwrite:
         raise OutputError(
-            f"the folder {folder.name!r} holds an earlier result",
+            f"the folder {folder.name!r} holds an earlier {content.word}",
             fix="choose another folder with --out, or allow overwriting; nothing was written",
         )
     changed = [name for name, digest in files.items() if (folder / name).is_file() and _hash(folder / name) != digest]
     if changed:
         raise OutputError(
-            f"the earlier result in {folder.name!r} was changed since it was written",
+            f"the earlier {content.word} in {folder.name!r} was changed since it was written",
             got=show_labels(changed),
-            expected="files as they were written, which a new result may replace",
+            expected="files as they were written, which a new one may replace",
             fix="move the changed files away, or choose another folder with --out; nothing was written",
         )
 
 
-def _files_of_result(folder: Path) -> dict[str, str] | None:
-    """Path → hash of the files that we wrote into `folder`; None when it does not hold a result of ours."""
-    result, listed = _read_json(folder / RESULTS), _read_json(folder / LIST)
+def _files_of_ours(folder: Path, content: Content) -> dict[str, str] | None:
+    """Path → hash of the files that we wrote into `folder`; None when it does not hold what we wrote."""
+    result, listed = _read_json(folder / content.main), _read_json(folder / LIST)
     files = listed.get("files")
     provenance = result.get("provenance")
-    if not (result.keys() >= _RESULT_KEYS and isinstance(provenance, dict) and "version" in provenance):
+    if not (result.keys() >= content.keys and isinstance(provenance, dict) and "version" in provenance):
         return None
-    if not (isinstance(files, dict) and "version" in listed and RESULTS in files):
+    if not (isinstance(files, dict) and "version" in listed and content.main in files):
         return None
     return {str(name): str(digest) for name, digest in files.items() if _is_inside(folder, name)}
 
@@ -275,19 +300,19 @@ def _take(stream: IO[bytes]) -> None:
     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _move_in(new: Path, folder: Path, old: Path) -> None:
+def _move_in(new: Path, folder: Path, old: Path, content: Content) -> None:
     """Put the files of `new` in the place of those that an earlier result listed; undone when anything fails.
 
     Files of others stay where they are; one in the way of a new file is an `OutputError`.
     """
-    earlier = (_files_of_result(folder) or {}) if folder.is_dir() else {}
+    earlier = (_files_of_ours(folder, content) or {}) if folder.is_dir() else {}
     names = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
     gone = [name for name in (*earlier, LIST) if os.path.lexists(folder / name)] if earlier else []
     foreign = [name for name in names if os.path.lexists(folder / name) and name not in gone]
     foreign += [name for name in names if not _is_inside(folder, name)]
     if foreign:
         raise OutputError(
-            f"files that are not of an earlier result are in the way in {folder.name!r}",
+            f"files that are not of an earlier {content.word} are in the way in {folder.name!r}",
             got=show_labels(foreign),
             fix="move them away, or choose another folder with --out; nothing was written",
         )

@@ -1,0 +1,104 @@
+"""One round of a recovery: draw a panel, estimate, and set every estimate beside its truth."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+from spillover.errors import OptionError, SpilloverError
+from spillover.simulation.estimators import Estimator
+from spillover.simulation.simulate import simulate
+from spillover.simulation.spatial_truth import SpatialTruth
+from spillover.simulation.truth import Truth
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One estimate of one round: label of the estimator, term, truth, estimate, error, interval and p-value."""
+
+    label: str
+    term: str
+    truth: float
+    estimate: float
+    std_error: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round found: readings, or the sentence with which the estimator refused."""
+
+    number: int
+    readings: tuple[Reading, ...] = ()
+    failure: str | None = None
+
+
+@singledispatch
+def true_values(truth: Any) -> dict[str, float]:
+    """Every true number by the name under which estimators report it ("x0", "W*x0", "rho", "indirect: x0").
+
+    A truth of another kind has a method `targets()`, or registers a function here.
+    """
+    if hasattr(truth, "targets"):
+        return dict(truth.targets())
+    raise OptionError("this truth has no named values", got=type(truth).__name__, expected="a method targets()")
+
+
+@true_values.register
+def _(truth: SpatialTruth) -> dict[str, float]:
+    return truth.targets()
+
+
+@true_values.register
+def _(truth: Truth) -> dict[str, float]:
+    return {"direct: hti": truth.direct, "indirect: hti": truth.spillover, "total: hti": truth.total}
+
+
+def play_round(config: Any, estimator: Estimator, number: int, seed: int, level: float) -> Round:
+    """Draw panel `number` from its own seed and estimate it; a refusal is a result, not an error."""
+    panel, truth = simulate(config, seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = estimator(panel, getattr(truth, "weights", None))
+            labelled = found if isinstance(found, Mapping) else {"": found}
+            known = true_values(truth)
+            readings = tuple(r for label, fit in labelled.items() for r in _readings(label, fit, known, level))
+    except SpilloverError as error:
+        return Round(number, failure=error.what)
+    except (np.linalg.LinAlgError, ArithmeticError) as error:
+        return Round(number, failure=f"{type(error).__name__}: {error}")
+    return Round(number, readings)
+
+
+def play_rounds(
+    config: Any, estimator: Estimator, numbers: tuple[int, ...], seeds: tuple[int, ...], level: float
+) -> list[Round]:
+    """Several rounds: what one worker does at a time."""
+    return [play_round(config, estimator, number, seed, level) for number, seed in zip(numbers, seeds, strict=True)]
+
+
+def _readings(label: str, fit: Any, known: Mapping[str, float], level: float) -> Iterator[Reading]:
+    """Coefficients, then effects; what has no truth is left out, not a number stays one."""
+    for table in _tables(fit, level):
+        horizons = table["horizon"] if "horizon" in table else ("short",) * len(table["term"])
+        columns = ("term", "estimate", "std_error", "conf_low", "conf_high", "p_value")
+        for term, horizon, *numbers in zip(table["term"], horizons, *(table[c] for c in columns[1:]), strict=True):
+            name = term if horizon == "short" else f"{term} (long)"
+            if name in known:
+                yield Reading(label, name, float(known[name]), *map(float, numbers))
+
+
+def _tables(fit: Any, level: float) -> Iterator[Any]:
+    yield fit.estimates.tidy(level)
+    if hasattr(fit, "effects"):
+        yield fit.effects(level=level)
+    elif hasattr(fit, "semi_elasticities"):
+        yield fit.semi_elasticities().tidy(level)
