@@ -27,6 +27,8 @@ _PUBLIC = {
     "change": "spillover.models.change",
     "SpatialFit": "spillover.models.result",
     "compare": "spillover.tables.compare",
+    "simulate": "spillover.simulation.simulate",
+    "open_laboratory": "spillover.simulation.laboratory",
     # what everything returns
     "Estimates": "spillover.inference.estimates",
     "HypothesisTest": "spillover.inference.hypotheses",
@@ -70,6 +72,8 @@ if TYPE_CHECKING:
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel
     from spillover.report.write import write_report
+    from spillover.simulation.laboratory import open_laboratory
+    from spillover.simulation.simulate import simulate
     from spillover.study.run import run_study
     from spillover.tables.compare import compare
     from spillover.weights.weights import SpatialWeights

@@ -103,7 +103,10 @@ class Geography:
         if blank:
             raise PanelError("some regions have no shape on the map", got=", ".join(blank[:5]))
         if name is not None and name not in frame.columns:
-            raise PanelError(f"no column {name!r} with display names on the map", expected="one of " + ", ".join(map(str, frame.columns)))
+            raise PanelError(
+                f"no column {name!r} with display names on the map",
+                expected="one of " + ", ".join(map(str, frame.columns)),
+            )
         names = ids if name is None else tuple(frame[name].astype(str))
         order = sorted(range(len(ids)), key=ids.__getitem__)
         shapes = frame[[frame.geometry.name]].set_axis(list(ids), axis=0).iloc[order]
