@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from spillover.errors import OptionError, SpilloverError, check_option
+from spillover.power_command import power
 
 app = typer.Typer(
     name="spillover",
@@ -379,6 +380,9 @@ def simulate(
     say(f"Wrote {n} regions × {t} years into {folder}, seed {drawn.seed} (illustrative calibration).")
     say(f"True effects, patents a year per cluster: direct {truth.direct:.1f}, spillover {truth.spillover:.1f}.")
     say(f"Next: spillover run {folder / study.name}")
+
+
+app.command()(power)
 
 
 @app.command("paper-tables")
