@@ -23,7 +23,7 @@ from spillover.simulation.estimators import (
 )
 from spillover.simulation.harness import recover_estimator
 from spillover.simulation.recovery_file import fingerprint
-from spillover.simulation.recovery_round import Reading, Round
+from spillover.simulation.recovery_round import Reading, Round, true_values
 from spillover.simulation.recovery_table import binomial_band, tabulate
 from spillover.simulation.spatial_panel import ErrorLaw, Regressor, SpatialPanelConfig, SyntheticWeights
 
@@ -146,6 +146,8 @@ def test_bad_plans_are_told_together() -> None:
         recover_estimator(SLX, FIT, rounds=2, seed=-1)
     with pytest.raises(OptionError, match="not a configuration"):
         recover_estimator("sdm", FIT, rounds=2, seed=1)
+    with pytest.raises(OptionError, match="no named values"):  # a mistake of the plan, not a refusal of the estimator
+        true_values(object())
 
 
 def test_fingerprints_see_w_and_every_field() -> None:
@@ -169,6 +171,14 @@ def test_the_mechanistic_tier_is_recovered_by_the_recommended_study() -> None:
     table = recover_estimator(config, StudyEstimator(), rounds=4, seed=1)
     line = table.line("direct: hti")
     # four panels: the mean of the estimates is within four Monte Carlo errors or a fifth of the truth
+    assert abs(line.bias) < max(4 * line.bias_error, 0.2 * line.truth)
+
+
+def test_agents_in_their_special_case_are_recovered_like_the_mechanistic_tier() -> None:
+    from spillover.simulation.agents.config import AgentConfig
+
+    agents = AgentConfig.like_system(SystemConfig(n_regions=40, n_periods=4, informal_decay_ratio=1.0))
+    line = recover_estimator(agents, StudyEstimator(), rounds=3, seed=1).line("direct: hti")
     assert abs(line.bias) < max(4 * line.bias_error, 0.2 * line.truth)
 
 

@@ -44,10 +44,12 @@ class Round:
 def true_values(truth: Any) -> dict[str, float]:
     """Every true number by the name under which estimators report it ("x0", "W*x0", "rho", "indirect: x0").
 
-    A truth of another kind has a method `targets()`, or registers a function here.
+    A truth of another kind has a method `targets()` or a `closed_form`, or registers a function here.
     """
     if hasattr(truth, "targets"):
         return dict(truth.targets())
+    if getattr(truth, "closed_form", None) is not None:  # agents in the special case that equals the mechanistic tier
+        return true_values(truth.closed_form)
     raise OptionError("this truth has no named values", got=type(truth).__name__, expected="a method targets()")
 
 
@@ -64,12 +66,12 @@ def _(truth: Truth) -> dict[str, float]:
 def play_round(config: Any, estimator: Estimator, number: int, seed: int, level: float) -> Round:
     """Draw panel `number` from its own seed and estimate it; a refusal is a result, not an error."""
     panel, truth = simulate(config, seed)
+    known = true_values(truth)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = estimator(panel, getattr(truth, "weights", None))
             labelled = found if isinstance(found, Mapping) else {"": found}
-            known = true_values(truth)
             readings = tuple(r for label, fit in labelled.items() for r in _readings(label, fit, known, level))
     except SpilloverError as error:
         return Round(number, failure=error.what)
