@@ -29,6 +29,8 @@ _PUBLIC = {
     "compare": "spillover.tables.compare",
     "simulate": "spillover.simulation.simulate",
     "open_laboratory": "spillover.simulation.laboratory",
+    "recover_estimator": "spillover.simulation.harness",
+    "compute_power": "spillover.simulation.power",
     # what everything returns
     "Estimates": "spillover.inference.estimates",
     "HypothesisTest": "spillover.inference.hypotheses",
@@ -72,7 +74,9 @@ if TYPE_CHECKING:
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel
     from spillover.report.write import write_report
+    from spillover.simulation.harness import recover_estimator
     from spillover.simulation.laboratory import open_laboratory
+    from spillover.simulation.power import compute_power
     from spillover.simulation.simulate import simulate
     from spillover.study.run import run_study
     from spillover.tables.compare import compare
