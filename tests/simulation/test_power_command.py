@@ -58,3 +58,8 @@ def test_every_model_has_defaults_and_a_w_of_the_user_is_taken(tmp_path: Path) -
 def test_mistakes_are_told(options: tuple[str, ...], match: str) -> None:
     with pytest.raises(OptionError, match=match):
         run(*options)
+
+
+def test_more_neighbours_than_the_smallest_map_and_targets_that_are_reached() -> None:
+    assert "With 30 regions" in run("--neighbours", "12")
+    assert "enough for the target" in run("--years", "60", "--regions", "100")

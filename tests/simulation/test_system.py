@@ -167,3 +167,11 @@ def test_large_systems_are_quick():
 
     # about 1 s of processor time; a second try only where a busy machine spoilt the first
     assert seconds() < 5.0 or seconds() < 5.0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"talent_per_cluster": 1e30}, {"cluster_sd": 800.0}, {"persistence": 0.999, "innovation_sd": 3.0}]
+)
+def test_a_system_that_runs_away_is_told_in_words(wrong: dict[str, float]) -> None:
+    with pytest.raises(OptionError, match="too large"), np.errstate(over="ignore", invalid="ignore"):
+        simulate(SystemConfig(n_regions=20, n_periods=30, **wrong), seed=1)

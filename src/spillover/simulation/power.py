@@ -15,7 +15,13 @@ from spillover.errors import OptionError, check_option, show_labels
 from spillover.simulation.estimators import Estimator, FitEstimator
 from spillover.simulation.expected import expected_estimates
 from spillover.simulation.harness import recover_estimator
-from spillover.simulation.spatial_config import DURBIN_MODELS, ERROR_MODELS, LAG_MODELS, SpatialPanelConfig
+from spillover.simulation.spatial_config import (
+    DURBIN_MODELS,
+    ERROR_MODELS,
+    LAG_MODELS,
+    SpatialPanelConfig,
+    SyntheticWeights,
+)
 from spillover.typing import Progress, no_progress
 from spillover.weights.weights import SpatialWeights
 
@@ -286,6 +292,14 @@ class SizeSearch:
         )
 
 
+def _usual_limits(config: SpatialPanelConfig, along: Along) -> tuple[int, int]:
+    """`LIMITS`, from the fewest regions that have as many neighbours as the map asks for."""
+    low, high = LIMITS[along]
+    if along == "n_regions" and isinstance(config.weights, SyntheticWeights) and config.weights.kind == "knn":
+        low = max(low, config.weights.neighbours + 1)
+    return low, high
+
+
 def find_size(
     config: SpatialPanelConfig,
     question: PowerQuestion | None = None,
@@ -312,7 +326,7 @@ def find_size(
     """
     question = question or PowerQuestion()
     check_option("along", along, get_args(Along))
-    limits = limits or LIMITS[along]
+    limits = limits or _usual_limits(config, along)
     _check_limits(config, along, limits)
     tried: dict[int, PowerResult] = {}
 

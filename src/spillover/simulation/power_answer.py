@@ -138,12 +138,17 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
         f"With {result.n_regions} regions and {result.n_periods} years {_WORDS[result.effect]} of {result.value:.2g} "
         f"is seen in {seen} of 100 samples"
     )
-    if result.reached and not searches:
+    if result.reached:
         return f"{start}: enough for the target of {100 * result.target:.3g}."
     found = [search for search in searches if search.size is not None]
     if found:
         needs = [f"{search.size} {_UNITS[search.along]} with {_OTHERS[search.along]}" for search in found]
-        return f"{start}; {100 * result.target:.3g} of 100 need {' or '.join(needs)}."
+        lost = [
+            f"no number of {_UNITS[search.along]} up to {search.limits[1]} with {_OTHERS[search.along]} is enough"
+            for search in searches
+            if search.size is None
+        ]
+        return "; ".join([start, f"{100 * result.target:.3g} of 100 need {' or '.join(needs)}", *lost]) + "."
     if not searches:
         return f"{start}."
     tried = " and ".join(

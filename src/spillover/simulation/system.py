@@ -15,7 +15,7 @@ from spillover.simulation.geography import Geography
 from spillover.simulation.streams import Streams, spawn_streams
 from spillover.simulation.structure import FLOOR_PATENTS, System, build_system
 from spillover.simulation.truth import Truth, compute_truth
-from spillover.typing import FloatArray
+from spillover.typing import FloatArray, IntArray
 
 MAX_FLOORED_SHARE = 0.001
 """Above this share of region-years at the floor the closed-form truth would not be the truth."""
@@ -42,6 +42,9 @@ _COLUMNS = {  # name → (label, unit)
     "capital": ("Capital", "index, mean 100"),
     "instrument": ("Exogenous cost shifter of HTI", "standard deviations"),
 }
+
+LARGEST_MEAN = 1e12
+"""Largest expected number of a year in one region; counts beyond it are not whole numbers of anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,21 +158,39 @@ def _draw_flows(system: System, hti: FloatArray, absorption: FloatArray, streams
     """One period's talent, transfers, cooperation and informal exchange, (n,) each."""
     c = system.config
     talent = channels.talent_inflow(channels.exposure(system.talent_kernel, hti, absorption), c.talent_per_cluster)
-    transfers = streams["transfers"].poisson(
+    transfers = _counts(
+        streams["transfers"],
         channels.technology_transfer(
             channels.exposure(system.transfer_kernel, hti, absorption), c.transfers_per_cluster
-        )
+        ),
     )
     informal = channels.informal_exchange(
         channels.exposure(system.informal_kernel, hti, absorption), c.informal_per_cluster
     )
     return {
-        "talent_inflow": streams["talent"].poisson(talent).astype(float),
+        "talent_inflow": _counts(streams["talent"], talent).astype(float),
         "transfers": transfers.astype(float),
         # every transfer becomes a project with the same probability, so its mean is `channels.cooperation`
         "cooperation": streams["cooperation"].binomial(transfers, c.cooperation_share).astype(float),
-        "informal": streams["informal"].poisson(12.0 * informal) / 12.0,
+        "informal": _counts(streams["informal"], 12.0 * informal) / 12.0,
     }
+
+
+def _counts(rng: np.random.Generator, mean: FloatArray) -> IntArray:
+    """Poisson counts; means that no count can have are a configuration that has run away."""
+    largest = float(np.max(mean))
+    if not largest <= LARGEST_MEAN:  # NaN too
+        raise OptionError(
+            "expected flows or patents are too large",
+            got=f"{largest:.3g} a year in one region",
+            expected=f"at most {LARGEST_MEAN:g}",
+            causes=(
+                "agglomeration that explodes: a persistence close to 1, a large cluster_sd, gp_mean or instrument",
+                "a very large number of flows per cluster",
+            ),
+            fix="lower these numbers of the configuration",
+        )
+    return np.asarray(rng.poisson(mean), dtype=np.int64)
 
 
 def _expected_patents(system: System, flows: dict[str, FloatArray], hti: FloatArray, period: int) -> FloatArray:
@@ -186,7 +207,7 @@ def _expected_patents(system: System, flows: dict[str, FloatArray], hti: FloatAr
 def _draw_patents(mean: FloatArray, size: float | None, rng: np.random.Generator) -> FloatArray:
     """Poisson counts, or negative binomial with variance mean + mean² / size."""
     if size is None:
-        return rng.poisson(mean).astype(float)
+        return _counts(rng, mean).astype(float)
     return rng.negative_binomial(size, size / (size + mean)).astype(float)
 
 
