@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spillover.errors import DesignError, MissingCellError, OptionError, UnknownColumnError, did_you_mean, show_labels
+from spillover.errors import DesignError, OptionError, UnknownColumnError, did_you_mean, show_labels
+from spillover.models.complete import check_complete, is_absorbed
 from spillover.models.formula import Formula, evaluate_term, parse_formula
 from spillover.numerics.least_squares import Projection, project
 from spillover.numerics.within import Transformation
@@ -19,7 +20,11 @@ from spillover.typing import BoolArray, FloatArray
 from spillover.weights.weights import SpatialWeights
 
 MODELS = ("ols", "slx", "sar", "sdm")
-ABSORBED_SHARE = 1e-9  # of a column's length that must survive demeaning; less is rounding
+HOLE_CAUSES = ("the table has blanks", "a lag reaches before the first period or over a gap in the years")
+HOLE_FIX = (
+    "keep a complete part with balanced_panel(panel, columns), fill an outcome's gaps by likelihood with "
+    "fit_missing(…), or a regressor's by multiple imputation with impute(…) and pool(…)"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +91,7 @@ def build_columns(
     formula = parse_formula(formula_text)
     y = evaluate_term((formula.response,), panel)
     x = {name: evaluate_term(factors, panel) for name, factors in zip(formula.names, formula.terms, strict=True)}
-    check_complete(x if missing_outcome else {formula.response: y, **x}, panel)
+    check_complete(x if missing_outcome else {formula.response: y, **x}, panel, causes=HOLE_CAUSES, fix=HOLE_FIX)
     chosen = choose_lagged(formula, model, lagged)
     intercept = formula.intercept and not (transformation.removes_regions or transformation.removes_periods)
     terms = (*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{name}" for name in chosen))
@@ -109,23 +114,6 @@ def build_columns(
     )
     _check_absorbed(columns)
     return columns
-
-
-def check_complete(columns: dict[str, FloatArray], panel: Panel) -> None:
-    """Refuse missing cells by name."""
-    holes = [
-        f"{name} of {panel.regions[i]} in {panel.periods[j]}"
-        for name, values in columns.items()
-        for i, j in np.argwhere(~np.isfinite(values))
-    ]
-    if holes:
-        raise MissingCellError(
-            f"{len(holes)} cells of the model are missing or not finite",
-            got=show_labels(holes),
-            causes=("the table has blanks", "a lag reaches before the first period or over a gap in the years"),
-            fix="keep a complete part with balanced_panel(panel, columns), fill an outcome's gaps by likelihood with "
-            "fit_missing(…), or a regressor's by multiple imputation with impute(…) and pool(…)",
-        )
 
 
 def choose_lagged(formula: Formula, model: str, lagged: Sequence[str] | None) -> tuple[str, ...]:
@@ -154,7 +142,7 @@ def _check_absorbed(columns: Columns) -> None:
         return
     for name, values in zip(columns.own, columns.x_raw, strict=True):
         left = transformation.apply(values)
-        if np.linalg.norm(left) <= ABSORBED_SHARE * float(np.linalg.norm(values)):
+        if is_absorbed(left, values):
             raise DesignError(
                 f"the regressor {name!r} is a sum of parts that the effects absorb; nothing of it is left",
                 causes=("a variable that is constant in time or within its group", "a national series"),

@@ -8,13 +8,13 @@ import numpy as np
 
 from spillover.errors import (
     DesignError,
-    MissingCellError,
     OptionError,
     UnknownColumnError,
     ValueDomainError,
     did_you_mean,
     show_labels,
 )
+from spillover.models.complete import check_complete, is_absorbed
 from spillover.models.formula import Formula, evaluate_term, parse_formula, term_name
 from spillover.models.groups import transformation_of
 from spillover.models.spec import ModelSpec, Roles
@@ -24,7 +24,6 @@ from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 LARGEST = 1e100  # squares must stay finite
-CONSTANT_SHARE = 1e-9  # of a column's length that must survive demeaning; less is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,23 +155,17 @@ def _evaluate(formula: Formula, panel: Panel) -> tuple[FloatArray, FloatArray]:
     n, t = panel.shape
     columns = {formula.response: evaluate_term((formula.response,), panel)}
     columns |= {name: evaluate_term(factors, panel) for name, factors in zip(formula.names, formula.terms, strict=True)}
-    holes = []
-    for name, values in columns.items():
-        if not np.isfinite(values).all():
-            cells = np.argwhere(~np.isfinite(values))
-            holes += [f"{name} of {panel.regions[i]} in {panel.periods[j]}" for i, j in cells]
-    if holes:
-        raise MissingCellError(
-            f"{len(holes)} cells of the model are missing or not finite",
-            got=show_labels(holes),
-            causes=(
-                "the table has blanks",
-                "a (region, period) row is absent",
-                "a time lag reaches before the first period",
-            ),
-            fix='choose what goes: panel.complete([...], policy="drop-regions") or policy="drop-periods", '
-            'or panel.select(periods=…); a study file says missing = "drop-regions"',
-        )
+    check_complete(
+        columns,
+        panel,
+        causes=(
+            "the table has blanks",
+            "a (region, period) row is absent",
+            "a time lag reaches before the first period",
+        ),
+        fix='choose what goes: panel.complete([...], policy="drop-regions") or policy="drop-periods", '
+        'or panel.select(periods=…); a study file says missing = "drop-regions"',
+    )
     for name, values in columns.items():
         if np.abs(values).max() > LARGEST:
             raise ValueDomainError(
@@ -236,7 +229,7 @@ def _check_constants(design: Design, intercept: bool) -> None:
     for name, values in raw.items():
         at = design.own.get(name, design.k)
         left = values - values.mean() if effects == "none" else design.block[at]
-        if np.linalg.norm(left) <= CONSTANT_SHARE * float(np.linalg.norm(values)):
+        if is_absorbed(left, values):
             raise DesignError(
                 f"{'the regressor' if name in design.own else 'the outcome'} {name!r} "
                 + (ABSORBED[effects] if design.transformation.is_plain else GROUPED),

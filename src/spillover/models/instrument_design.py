@@ -8,12 +8,12 @@ import numpy as np
 
 from spillover.errors import (
     DesignError,
-    MissingCellError,
     OptionError,
     UnknownColumnError,
     did_you_mean,
     show_labels,
 )
+from spillover.models.complete import check_complete, is_absorbed
 from spillover.models.formula import evaluate_term
 from spillover.models.instrument_formula import InstrumentFormula, Terms, names_of, parse_instrument_formula
 from spillover.models.instrument_spec import InstrumentSpec
@@ -23,7 +23,6 @@ from spillover.panel.panel import Panel
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
-ABSORBED_SHARE = 1e-9  # of a column's length that must survive demeaning; less is rounding
 Columns = dict[str, FloatArray]
 
 
@@ -124,18 +123,13 @@ def evaluate_terms(formula: InstrumentFormula, panel: Panel) -> Columns:
     """Outcome, x, a and z as (n, t) arrays by name; finite or refused."""
     parts: Terms = ((formula.response,), *formula.exogenous, *formula.endogenous, *formula.excluded)
     columns = {name: evaluate_term(factors, panel) for name, factors in zip(names_of(parts), parts, strict=True)}
-    holes = [
-        f"{name} of {panel.regions[i]} in {panel.periods[j]}"
-        for name, values in columns.items()
-        for i, j in np.argwhere(~np.isfinite(values))
-    ]
-    if holes:
-        raise MissingCellError(
-            f"{len(holes)} cells of the model or its instruments are missing or not finite",
-            got=show_labels(holes),
-            causes=("the table has blanks", "a time lag reaches before the first period"),
-            fix='choose what goes: panel.complete([...], policy="drop-regions") or policy="drop-periods"',
-        )
+    check_complete(
+        columns,
+        panel,
+        of="the model or its instruments",
+        causes=("the table has blanks", "a time lag reaches before the first period"),
+        fix='choose what goes: panel.complete([...], policy="drop-regions") or policy="drop-periods"',
+    )
     return columns
 
 
@@ -231,7 +225,7 @@ def _demeaned(columns: Columns, transformation: Transformation, role: str) -> Fl
     found = np.empty((transformation.n * transformation.t, len(columns)))
     for j, (name, values) in enumerate(columns.items()):
         found[:, j] = transformation.apply(values).ravel()
-        if np.linalg.norm(found[:, j]) <= ABSORBED_SHARE * float(np.linalg.norm(values)):
+        if is_absorbed(found[:, j], values):
             raise DesignError(
                 f"{role} {name!r} is absorbed by effects={transformation.effects!r}"
                 if transformation.effects != "none"
@@ -247,7 +241,7 @@ def _demeaned_instruments(candidates: Columns, transformation: Transformation) -
     kept, absorbed = [], []
     for name, values in candidates.items():
         column = transformation.apply(values).ravel()
-        if np.linalg.norm(column) <= ABSORBED_SHARE * float(np.linalg.norm(values)):
+        if is_absorbed(column, values):
             absorbed.append(name)
         else:
             kept.append(column)

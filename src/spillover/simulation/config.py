@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from spillover.errors import OptionError
+from spillover.simulation.admissible import refuse_problems
 
 HtiLaw = Literal["clusters", "gaussian-process"]
 DistanceKind = Literal["straight", "road"]
@@ -126,13 +126,7 @@ class SystemConfig:
     hti_employment_scale: float = 20_000.0
 
     def __post_init__(self) -> None:
-        problems = find_problems(self)
-        if problems:
-            raise OptionError(
-                f"the reference system has {len(problems)} inadmissible parameter{'s' if len(problems) > 1 else ''}",
-                got="; ".join(problems),
-                fix="change the parameters named above; SystemConfig() has the defaults",
-            )
+        refuse_problems("the reference system has", find_problems(self), "SystemConfig()")
 
     @property
     def clusters(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from spillover.errors import OptionError
+from spillover.simulation.admissible import refuse_problems
 from spillover.typing import Effects, ModelName, Standardisation
 from spillover.weights.weights import SpatialWeights
 
@@ -134,13 +134,7 @@ class SpatialPanelConfig:
     def __post_init__(self) -> None:
         if isinstance(self.weights, SpatialWeights) and self.n_regions != self.weights.n:
             object.__setattr__(self, "n_regions", self.weights.n)
-        problems = find_problems(self)
-        if problems:
-            raise OptionError(
-                f"the spatial panel has {len(problems)} inadmissible parameter{'s' if len(problems) > 1 else ''}",
-                got="; ".join(problems),
-                fix="change the parameters named above",
-            )
+        refuse_problems("the spatial panel has", find_problems(self))
 
     @property
     def is_dynamic(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from spillover.errors import OptionError
 from spillover.panel.panel import Panel
+from spillover.simulation.admissible import refuse_problems
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.simulate import simulate
 
@@ -103,13 +104,7 @@ class AgentConfig:
     burn_in: int = 5
 
     def __post_init__(self) -> None:
-        problems = find_problems(self)
-        if problems:
-            raise OptionError(
-                f"the agents have {len(problems)} inadmissible parameter{'s' if len(problems) > 1 else ''}",
-                got="; ".join(problems),
-                fix="change the parameters named above; AgentConfig() has the defaults",
-            )
+        refuse_problems("the agents have", find_problems(self), "AgentConfig()")
 
     @classmethod
     def like_system(cls, system: SystemConfig, **free: Any) -> AgentConfig:
