@@ -224,7 +224,7 @@ def quadratic_parts(point: Point) -> QuadraticParts:
         matrices = tuple((a + a.T) / 2.0 for a in (point.centring.both(operator.dense) for operator in operators))
         return QuadraticParts(np.array([np.diag(h) for h in matrices]), matrices, None)
     squares = np.sum(point.residuals**2, axis=1)
-    total, diagonals = weighted_squares(tuple(operators), squares, point.centring)
+    total, diagonals = weighted_squares(tuple(operators), squares, point.centring, point.traces)
     weighted = diagonals * squares
     return QuadraticParts(diagonals, None, total - weighted @ weighted.T)
 
