@@ -195,7 +195,9 @@ def test_clustered_ols_is_the_textbook_sandwich(grid_panel: Panel, queen_grid: S
     z = fit.design.z.reshape(42, 6, -1)
     scores = np.einsum("ntk,nt->nk", z, fit.residuals)
     bread = np.linalg.inv(np.einsum("ntk,ntl->kl", z, z))
-    assert fit.estimates.cov == pytest.approx(bread @ (scores.T @ scores) @ bread * 42 / 41, rel=1e-9)
+    free, k = 42 * 5, 4  # region means removed from 42 × 6 cells
+    factor = 42 / 41 * free / (free - k)
+    assert fit.estimates.cov == pytest.approx(bread @ (scores.T @ scores) @ bread * factor, rel=1e-9)
     assert fit.estimates.df == 41
 
 
