@@ -179,7 +179,7 @@ def test_simulated_errors_agree_with_delta_errors_and_are_reproducible() -> None
 
 def test_simulated_errors_have_the_degrees_of_freedom_of_the_slopes() -> None:
     # The direct effect of a spatial error model is β, so its simulated variance is known: that of a t law with
-    # m − k degrees of freedom, df/(df − 2), times m/(m − k). 20,000 draws: 0.5 % of a standard error, twice that allowed.
+    # m − k degrees of freedom, df/(df − 2), times m/(m − k). 20,000 draws: 0.5 % of a standard error; twice is allowed.
     weights = named_weights(row_standardised(nearest(30, 4, 1)))
     fit = so.fit(FORMULA, simulate_sdm(weights, 5, seed=2), weights, model="sem", covariance="information")
     free = 29 * 4
