@@ -9,7 +9,8 @@ import scipy.sparse as sp
 
 import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
-from spillover.models.covariance import Point, information_covariance, off_diagonal_variance
+from spillover.models.covariance import Point, information_covariance
+from spillover.models.quadratic import off_diagonal_variance
 from spillover.models.result import SpatialFit
 from spillover.models.robust import cluster_covariance
 from spillover.panel.panel import Panel
@@ -217,7 +218,7 @@ def test_quadratic_score_variance_equals_its_simulation() -> None:
         draws.append(np.einsum("it,ij,jt->", e, h - np.diag(np.diag(h)), e))
         if len(estimates) < 300:
             point = Point(fit.design, fit.point.block, e, fit.point.inverse_gram, 1.0, fit.point.terms)
-            estimates.append(off_diagonal_variance(point, np.ones((5, 5)))[0, 0])
+            estimates.append(off_diagonal_variance(point.quadratic, e, 1.0, np.ones((5, 5)))[0, 0])
     # Variance of 4,000 draws: relative error √(2/4000)·(kurtosis) ≈ 4 %; mean of 300 estimates: ≈ 3 %.
     assert np.mean(estimates) == pytest.approx(np.var(draws), rel=0.12)
 

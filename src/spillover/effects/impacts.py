@@ -68,6 +68,8 @@ def simulated_effects(
     lags = slice(fit.design.k, fit.design.k + len(fit.roles.outcome))
     intervals = [w.engine.log_determinant.interval for _, w in fit.roles.outcome]
 
+    maps = EffectKernel(fit)
+
     def admissible(parameters: FloatArray) -> bool:
         rhos = parameters[lags]
         if rhos.size > 1:
@@ -75,7 +77,7 @@ def simulated_effects(
         return all(low < rho < high for rho, (low, high) in zip(rhos, intervals, strict=True))
 
     def values(parameters: FloatArray) -> FloatArray:
-        kernel = EffectKernel(fit, parameters[lags])
+        kernel = maps.at(parameters[lags])
         sums = (kernel.direct, kernel.total) if shares is None else kernel.weighted(shares)
         return effects_at(fit, chosen, sums, parameters)[0]
 
