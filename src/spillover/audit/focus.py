@@ -76,6 +76,17 @@ def has_spillover(fit: SpatialFit) -> bool:
     return bool(fit.design.neighbour) or bool(fit.roles.outcome)
 
 
+def check_spillover(fit: SpatialFit, variable: str) -> None:
+    """Refuse a model in which the regressor `variable` acts on no other region."""
+    if bool(fit.roles.outcome) or variable in fit.design.neighbour:
+        return
+    raise OptionError(
+        f"{variable!r} has no spillover in this {fit.spec.model} model: there is nothing to examine between regions",
+        expected="a model with W x of this regressor, or with W y",
+        fix='use model="slx" or "sdm"' + ("" if fit.spec.lagged is None else f", and name {variable!r} in lagged=…"),
+    )
+
+
 def focus_effects(fit: SpatialFit, variable: str | None = None, level: float = 0.95) -> FocusEffects:
     """The two effects of `variable` with the covariance of the fit."""
     name = choose_variable(fit, variable)
