@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -105,5 +104,3 @@ def check_partition(grouping: Grouping, *, asked: bool) -> None:
             fix="leave out groups=…, or name a finer grouping",
         )
     return
-
-

@@ -21,6 +21,7 @@ from spillover.typing import FloatArray, Progress, no_progress
 
 QUESTION = "Does it matter who the neighbours are?"
 PLACES = {"whole_map": "over the whole map", "within_groups": "inside {plural}"}
+SHARED = 0.25  # of the spillover that shuffled maps give too, from which a sentence says so
 FEW = 20  # relabellings that exist: fewer cannot reach a p-value of 5 %
 
 
@@ -39,8 +40,13 @@ class Shuffled:
     def tail(self, sign: float) -> float:
         """(1 + #{shuffled ≥ observed})/(1 + R), or ≤ for sign −1; the real map is one of the possible ones."""
         slack = 1e-9 * max(abs(self.observed), float(np.abs(self.values).max(initial=0.0)))
-        beyond = np.count_nonzero(sign * (self.values - self.observed) >= -slack)
+        beyond = int(np.count_nonzero(sign * (self.values - self.observed) >= -slack))
         return (1 + beyond) / (1 + self.values.size)
+
+    @property
+    def share_as_large(self) -> float:
+        """One-sided: share of maps, the real one included, whose statistic is as large or larger in its direction."""
+        return self.tail(-1.0 if self.observed < 0 else 1.0)
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -66,7 +72,7 @@ def audit_permutation(
 ) -> AuditPart:
     """Estimate the model with the regions of W relabelled at random, over the whole map and inside groups.
 
-    A shuffle keeps the data of every region, the effects that are removed, and the shape of W (its eigenvalues, how many
+    A shuffle keeps the data of every region, the effects that are removed and the shape of W (its eigenvalues, how many
     neighbours there are); only who is whose neighbour changes. Inside groups a region takes the place of another one of
     its country, so that neighbours from home and from abroad stay as many as they were: what is common to a country is
     then in every shuffle, and only nearness is destroyed.
@@ -83,9 +89,10 @@ def audit_permutation(
     Returns
     -------
     AuditPart "permutation"; table: one row per shuffle and statistic (spillover, t_ratio, rho). Facts
-    `permutation_whole_map.p_value.spillover` and `permutation_within_groups.p_value.spillover` are those of the t-ratio,
-    which is comparable between maps; `.p_value_effect.spillover` and `.p_value_rho` are those of the effect and of ρ.
-    Draws `permutation_whole_map.spillover`, … hold the distributions.
+    `permutation_whole_map.p_value.spillover` and `permutation_within_groups.p_value.spillover` are two-sided and of the
+    t-ratio, which is comparable between maps; `.share_as_large.spillover` is its one-sided form in the direction of the
+    estimate (a real map that gives less than shuffled ones is no sign of a spillover). `.p_value_effect.spillover` and
+    `.p_value_rho` are those of the effect and of ρ. Draws `permutation_whole_map.spillover`, … hold the distributions.
 
     Raises
     ------
@@ -179,7 +186,7 @@ def _part(
     if grouping is not None and grouping.single:
         sentences.append(f"{grouping.tell_single()} Shuffles inside {grouping.plural} leave them where they are.")
     if "permutation_within_groups.spillover" in kept and "permutation_whole_map.spillover" in kept and grouping:
-        sentences.insert(0, _verdict(facts, grouping))
+        sentences.insert(0, _summary(facts, grouping))
     return AuditPart("permutation", QUESTION, pd.DataFrame(rows), facts, tuple(sentences), tuple(skipped), kept)
 
 
@@ -193,7 +200,7 @@ def _row(place: str, key: str, shuffled: Shuffled) -> dict[str, Any]:
         "low": low,
         "high": high,
         "p_value": shuffled.p_value,
-        "p_greater": shuffled.tail(1.0),
+        "share_as_large": shuffled.share_as_large,
         "draws": shuffled.values.size,
     }
 
@@ -203,6 +210,8 @@ def _facts(prefix: str, found: dict[str, Shuffled]) -> dict[str, float]:
     facts = {
         f"{prefix}.p_value.spillover": ratio.p_value,
         f"{prefix}.p_value_effect.spillover": effect.p_value,
+        f"{prefix}.share_as_large.spillover": ratio.share_as_large,
+        f"{prefix}.share_as_large_effect.spillover": effect.share_as_large,
         f"{prefix}.observed.spillover": effect.observed,
         f"{prefix}.median.spillover": effect.centre,
         f"{prefix}.low.spillover": effect.limits[0],
@@ -230,33 +239,44 @@ def _sentence(where: str, effect: Shuffled, ratio: Shuffled) -> str:
         f"{effect.values.size} shuffles (median {effect.centre:.2f}); with the real neighbours it is "
         f"{effect.observed:.2f} ({_p(effect.p_value)}; by its t-ratio, {_p(ratio.p_value)})"
     )
-    if ratio.p_value < 0.05:
-        return f"{told}: the real neighbours are not like any neighbours."
-    return f"{told}: neighbours drawn by lot do as well."
+    if ratio.p_value > 0.05:
+        return f"{told}: neighbours drawn by lot do as well."
+    if ratio.share_as_large > 0.5:
+        return f"{told}: the real neighbours give less than neighbours drawn by lot, so nearness is not what makes it."
+    if abs(effect.centre) > SHARED * abs(effect.observed) and effect.centre * effect.observed > 0:
+        share = 100.0 * effect.centre / effect.observed
+        return f"{told}: the real neighbours say more, but neighbours drawn by lot already give {share:.0f} % of it."
+    return f"{told}: the real neighbours are not like any neighbours."
 
 
 def _rho_sentence(where: str, rho: Shuffled) -> str:
     low, high = rho.limits
-    return (
-        f"ρ is {rho.observed:.2f} with the real neighbours and between {low:.2f} and {high:.2f} with neighbours shuffled "
-        f"{where} ({_p(rho.p_value)})."
+    told = (
+        f"ρ is {rho.observed:.2f} with the real neighbours and between {low:.2f} and {high:.2f} with neighbours "
+        f"shuffled {where} ({_p(rho.p_value)})"
     )
+    if rho.p_value > 0.05 and low * high > 0:
+        return f"{told}: it measures what these regions share, not who is near."
+    return f"{told}."
 
 
-def _verdict(facts: dict[str, float], grouping: Grouping) -> str:
+def _summary(facts: dict[str, float], grouping: Grouping) -> str:
     """What the two shuffles say together."""
-    over = facts["permutation_whole_map.p_value.spillover"] < 0.05
-    inside = facts["permutation_within_groups.p_value.spillover"] < 0.05
+    over, inside = (
+        facts[f"permutation_{place}.p_value.spillover"] <= 0.05
+        and facts[f"permutation_{place}.share_as_large.spillover"] < 0.5
+        for place in PLACES
+    )
     if over and not inside:
         return (
-            f"The real map beats maps shuffled at random, but not maps shuffled inside {grouping.plural}: what it shows "
-            f"is which {grouping.name} a region is in, not who its neighbours are."
+            f"The real map beats maps shuffled at random, but not maps shuffled inside {grouping.plural}: what it "
+            f"shows is which {grouping.name} a region is in, not who its neighbours are."
         )
     if over and inside:
-        return f"The real neighbours matter, also among regions of one {grouping.name}."
+        return f"It matters who the neighbours are, also among regions of one {grouping.name}."
     if inside:
         return (
             f"The real map does not differ from maps shuffled at random, but it does from maps shuffled inside "
             f"{grouping.plural}."
         )
-    return "The spillover does not depend on who the neighbours are: shuffled maps give the same."
+    return "There is no sign that it matters who the neighbours are: maps shuffled by lot give as much."

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spillover.audit.batch import Batch
 from spillover.audit.focus import focus_effects
+from spillover.audit.replay import ErrorKind, Replay, can_replay
 from spillover.errors import EstimationError, SpilloverWarning
 from spillover.models.fit import fit_spec
 from spillover.models.formula import parse_formula
@@ -46,11 +46,11 @@ class Recipe:
     def of(cls, fit: SpatialFit, variable: str) -> Recipe:
         """From a fit: only the variables of its formula, every W without its engine.
 
-        Conley's distances belong to the data and would be shuffled with them, so errors are then clustered by region.
+        Errors are clustered by region, or from the information matrix where the fit has them so: other kinds depend on
+        places, which would be shuffled with the data.
         """
-        spec = fit.spec
-        if spec.covariance == "conley":
-            spec = spec.with_changes(covariance="cluster", cutoff_km=None, time_lags=None)
+        kind = "information" if fit.spec.resolved_covariance == "information" else "cluster"
+        spec = fit.spec.with_changes(covariance=kind, cutoff_km=None, time_lags=None)
         formula = parse_formula(spec.formula)
         used = {name for text in (formula.response, *sum(formula.terms, ())) for name in names_in(text)}
         panel = replace(
@@ -92,9 +92,11 @@ class Recipe:
 
     def statistics(self, orders: IntArray) -> FloatArray:
         """(R, 3) spillover, its t-ratio and ρ for relabellings (R, n); NaN where the model has no maximum."""
-        batch = Batch.of(self.estimate(), self.variable)
-        if batch is not None:
-            return batch.statistics(orders)
+        fit = self.estimate()
+        if can_replay(fit) and (replay := Replay.of(fit, self.variable)).has_errors:
+            kind: ErrorKind = "information" if self.spec.resolved_covariance == "information" else "cluster"
+            found = replay.permutations(orders, (kind,))
+            return np.column_stack([found.spillover, found.t_ratio("spillover", kind), found.rho])
         values = np.full((len(orders), len(STATISTICS)), np.nan)
         for row, order in enumerate(orders):
             try:
