@@ -12,7 +12,7 @@ from spillover.audit.group_shares import GroupShare, group_shares
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
-from spillover.audit.rotate import averages, components, first_share, fit_without
+from spillover.audit.rotate import averages, components, first_share, fit_without, standing_out
 from spillover.errors import DesignError, EstimationError, SpilloverError, SpilloverWarning, WeightsError, show_labels
 from spillover.models.result import SpatialFit
 from spillover.models.spec import Groups
@@ -50,7 +50,7 @@ def audit_common_shock(
     variable: str | None = None,
     *,
     groups: Groups = None,
-    weights: SpatialWeights | None = None,
+    within: SpatialWeights | None = None,
     factors: int = 2,
     progress: Progress = no_progress,
 ) -> AuditPart:
@@ -65,20 +65,21 @@ def audit_common_shock(
     ----------
     fit : a panel model.
     groups : column of `panel.groups`, or region → group; those of the fit, else the panel's only grouping.
-    weights : W for the comparison inside groups, links inside groups only; that of the fit, cut at the borders, by
+    within : W for the comparison inside groups, links inside groups only; that of the fit, cut at the borders, by
         default. Few neighbours (3 or 4) leave more to learn from than groups in which all neighbour all.
     factors : principal components that are tried, 1 … factors; from 8 periods on.
 
     Returns
     -------
     AuditPart "common-shock". Facts `common_shock.group_share.outcome`, `.variable`, `.chance`;
-    `common_shock.ordinary.estimate.spillover`, `common_shock.grouped.estimate.spillover` (with low, high, p_value);
-    `common_shock.averages.…`, `common_shock.components_1.…`; `common_shock.first_component_share` beside
-    `common_shock.first_component_chance`.
+    `common_shock.ordinary.spillover` and `common_shock.exact.spillover`, each also with `_low`, `_high`, `_half_width`,
+    `_p_value` and `_smallest` (what would be seen four times out of five) before the dot, and `.own`;
+    `common_shock.averages.…`, `common_shock.components_1.…`; `factors.estimate.spillover`, `factors.p_value.spillover`,
+    … of as many components as stand out from independent errors, at least one.
 
     Raises
     ------
-    DesignError : groups that were asked for and divide nothing. WeightsError : `weights` crosses groups (the effect of
+    DesignError : groups that were asked for and divide nothing. WeightsError : `within` crosses groups (the effect of
     W y beside group × period effects would be an artefact), or no link stays inside a group.
 
     Factors are treated as known, so intervals of the factor models are a little short.
@@ -93,7 +94,7 @@ def audit_common_shock(
         progress("what groups share", 0.1)
         _look_at_shares(found, fit, grouping)
         progress("effects of groups and periods", 0.3)
-        _look_inside(found, fit, grouping, weights, asked=groups is not None or weights is not None)
+        _look_inside(found, fit, grouping, within, asked=groups is not None or within is not None)
     progress("common factors", 0.6)
     _look_at_factors(found, fit, as_fitted, factors)
     return _part(found)
@@ -218,7 +219,7 @@ def _try(
         said += [f"{str(each.message)[:1].upper()}{str(each.message)[1:]}." for each in caught]
         words = f"links inside {grouping.plural}, {grouping.name} × period effects"
         words += "" if model == fit.spec.model else f" ({model})"
-        return made, found.add(made, "grouped", words), model
+        return made, found.add(made, "exact", words), model
     return None
 
 
@@ -260,6 +261,7 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
     share, chance = first_share(fit)
     found.facts |= {"common_shock.first_component_share": share, "common_shock.first_component_chance": chance}
     told_rows = []
+    chosen = f"components_{min(max(standing_out(fit), 1), factors)}"
     for key, words, make in _factor_models(fit, factors):
         if key == "averages" and t - segments - 1 - len(fit.design.own) < LEAST_LEFT:
             found.skipped.append(f"Averages over all regions as factors: {t} periods do not leave {LEAST_LEFT}.")
@@ -271,9 +273,15 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
             continue
         effects = found.add(rotated.fit, key, words, rotated.names[found.variable])
         told_rows.append((words, effects))
+        if key == chosen:
+            facts = effect_facts("factors", effects)
+            found.facts |= {
+                name.replace("factors.", "factors.estimate.").replace("factors_", "factors."): value
+                for name, value in facts.items()
+            }
     text = (
         f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
-        f"independent errors would give up to about {100 * chance:.0f} %."
+        f"independent errors would give up to about {100 * chance:.0f} %, persistent ones more."
     )
     found.sentences.append(text + _tell_factors(as_fitted, told_rows))
 

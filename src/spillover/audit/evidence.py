@@ -7,6 +7,7 @@ from typing import Any
 from spillover.audit.focus import Effect, FocusEffects
 from spillover.errors import SpilloverError
 from spillover.models.result import SpatialFit
+from spillover.simulation.power import detectable_shift
 
 
 def effect_rows(fit: SpatialFit, effects: FocusEffects, **labels: Any) -> list[dict[str, Any]]:
@@ -31,16 +32,26 @@ def effect_rows(fit: SpatialFit, effects: FocusEffects, **labels: Any) -> list[d
 
 
 def effect_facts(prefix: str, effects: FocusEffects) -> dict[str, float]:
-    """`prefix.estimate.own`, `.low`, `.high`, `.p_value`, and the same of the spillover."""
+    """`prefix.own`, `prefix_p_value.own`, `_low`, `_high`, `_half_width`, `_smallest`, and the same of the spillover.
+
+    smallest : the effect that a test at 5 % would see four times out of five with this standard error.
+    """
     facts: dict[str, float] = {}
     for kind, effect in effects.items():
         facts |= {
-            f"{prefix}.estimate.{kind}": effect.value,
-            f"{prefix}.low.{kind}": effect.low,
-            f"{prefix}.high.{kind}": effect.high,
-            f"{prefix}.p_value.{kind}": effect.p_value,
+            f"{prefix}.{kind}": effect.value,
+            f"{prefix}_p_value.{kind}": effect.p_value,
+            f"{prefix}_low.{kind}": effect.low,
+            f"{prefix}_high.{kind}": effect.high,
+            f"{prefix}_half_width.{kind}": (effect.high - effect.low) / 2.0,
+            f"{prefix}_smallest.{kind}": smallest(effect),
         }
     return facts
+
+
+def smallest(effect: Effect) -> float:
+    """What a test at 5 % would see four times out of five."""
+    return detectable_shift(0.05, 0.8, effect.df) * effect.std_error
 
 
 def told(effect: Effect) -> str:

@@ -21,6 +21,7 @@ from spillover.errors import OptionError
 from spillover.models.fit import fit_spec
 from spillover.models.likelihood import GRID, chebyshev_grid
 from spillover.models.result import SpatialFit
+from spillover.models.robust import cluster_factor
 from spillover.numerics.engine import DENSE_LIMIT, WeightsEngine
 from spillover.numerics.logdet import SpectralLogDeterminant
 from spillover.numerics.within import Transformation
@@ -328,7 +329,7 @@ class Replay:
                 if "cluster" in errors:
                     weight = np.einsum("rk,rknt->rnt", direction, np.broadcast_to(columns, (r, k, n, t)))
                     rows = np.einsum("rnt,rnt->rn", weight, residuals)
-                    into["cluster"] = np.sqrt(np.sum(rows**2, axis=1) * n / (n - 1.0))
+                    into["cluster"] = np.sqrt(np.sum(rows**2, axis=1) * cluster_factor(transformation))
             return
         sigma2 = np.einsum("rnt,rnt->r", residuals, residuals) / transformation.m
         rho = found.rho
@@ -366,7 +367,7 @@ class Replay:
                 rows += on_rho[:, None] * score_rho / sigma2[:, None]
                 rows += on_sigma[:, None] * score_sigma / (2.0 * sigma2[:, None] ** 2)
                 meat = np.sum(rows**2, axis=1) + on_rho**2 * off / sigma2**2
-                into["cluster"] = np.sqrt(meat * n / (n - 1.0))
+                into["cluster"] = np.sqrt(meat * cluster_factor(transformation))
 
 
 @dataclass(frozen=True, eq=False)

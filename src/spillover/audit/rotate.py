@@ -151,12 +151,29 @@ def first_share(fit: SpatialFit) -> tuple[float, float]:
     """(share of the unexplained variance on its first component over time, the same if errors were independent).
 
     Unexplained by the regions' own regressors: W y and W X would take up a common factor. The second number is the edge
-    of the Marchenko–Pastur law, (1 + √(t*/n*))²/t*.
+    of the Marchenko–Pastur law, (1 + √(t*/n*))²/t*; errors that persist from period to period exceed it as well.
     """
+    shares, t_star = _component_shares(fit)
+    return float(shares[0]), _edge(t_star, fit.design.transformation.exact.n_star)
+
+
+def standing_out(fit: SpatialFit) -> int:
+    """How many components exceed what independent errors of the same size would give, one after the other."""
+    shares, t_star = _component_shares(fit)
+    n_star, count = fit.design.transformation.exact.n_star, 0
+    while count < t_star - 1 and shares[count] > shares[count:].sum() * _edge(t_star - count, n_star):
+        count += 1
+    return count
+
+
+def _component_shares(fit: SpatialFit) -> tuple[FloatArray, int]:
     design, transformation = fit.design, fit.design.transformation.exact
     own = design.z[:, [at for at in range(design.k) if at not in design.neighbour.values()]]
     y = design.y.ravel()
     left = (y - own @ np.linalg.lstsq(own, y, rcond=None)[0]).reshape(design.shape)
-    sizes = np.linalg.eigvalsh(left.T @ left)
-    t_star, n_star = transformation.t_star, transformation.n_star
-    return float(sizes[-1] / sizes.sum()), float((1.0 + np.sqrt(t_star / n_star)) ** 2 / t_star)
+    sizes = np.linalg.eigvalsh(left.T @ left)[::-1][: transformation.t_star]
+    return sizes / sizes.sum(), transformation.t_star
+
+
+def _edge(t_star: int, n_star: int) -> float:
+    return float((1.0 + np.sqrt(t_star / n_star)) ** 2 / t_star)

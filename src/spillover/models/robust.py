@@ -22,17 +22,27 @@ from spillover.models.covariance import (
     region_scores,
     score_rows,
 )
+from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
 LEAST_GROUPS = 10
 
 
 def cluster_covariance(point: Point) -> tuple[FloatArray, float]:
-    """Clustered by region, factor n/(n − 1), t(n − 1): with few clusters the normal quantile is too short."""
-    n, t = point.residuals.shape
+    """Clustered by region, factor n/(n − G), t(n − 1): with few clusters the normal quantile is too short.
+
+    G is the number of groups whose period means are removed, at least one: a mean of n_g regions takes 1/n_g of their
+    variance with it, and regions do not nest in it.
+    """
+    t = point.residuals.shape[1]
     rows = region_scores(point)
     meat = add_off_diagonal(point, rows.T @ rows, np.ones((t, t)))
-    return _sandwich(point, meat) * n / (n - 1), float(n - 1)
+    return _sandwich(point, meat) * cluster_factor(point.design.transformation), float(len(rows) - 1)
+
+
+def cluster_factor(transformation: Transformation) -> float:
+    """n/(n − G) of `cluster_covariance`."""
+    return transformation.n / (transformation.n - max(1, len(transformation.group_means)))
 
 
 def group_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
