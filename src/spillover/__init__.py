@@ -50,6 +50,7 @@ _STEPS = (
     "effects",
     "tables",
     "simulation",
+    "audit",
     "study",
     "report",
     "errors",
