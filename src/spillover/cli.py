@@ -237,6 +237,35 @@ def run(
 
 
 @app.command()
+def audit(
+    study: Annotated[Path, typer.Argument(help="A study file.")],
+    data: Data = None,
+    seed: Seed = None,
+    draws: Annotated[
+        int | None, typer.Option("--draws", min=99, help="Permutations and bootstrap replications.", show_default=False)
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option("--part", help="Only this part; may be repeated.", show_default=False)
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="Rules of the verdict in place of the package's.", show_default=False)
+    ] = None,
+    form: Format = "table",
+) -> None:
+    """Is it a spillover? The audit of a study's main model, without the rest of the study."""
+    from spillover.screen import progress_on_screen, say
+    from spillover.study.audited import audit_study
+    from spillover.study.load import load_study
+    from spillover.study.rows import plain
+
+    check_option("--format", form, ("table", "json"))
+    loaded = load_study(study, _environment(data))
+    with progress_on_screen() as progress:
+        found = audit_study(loaded, seed=seed, draws=draws, parts=part, rules=rules, progress=progress)
+    say(_json(plain(found.to_dict())) if form == "json" else found.summary())
+
+
+@app.command()
 def fit(
     formula: Annotated[str, typer.Argument(help='For example "log(patents) ~ log(lq) + log(rd)".')],
     data: Annotated[Path, typer.Option("--data", help="The table.")],
@@ -400,12 +429,13 @@ def paper_tables(form: Format = "table", seed: Seed = None) -> None:
 def _write_and_tell(
     result: Any, folder: Path, files: dict[str, str] | None = None, inputs: list[Path] | None = None
 ) -> None:
+    from spillover.report.audit import verdict_sentences
     from spillover.report.words import headlines
     from spillover.report.write import write_report
     from spillover.screen import show_headlines
 
     report = write_report(result, folder, files=files, inputs=inputs or ())
-    show_headlines(result.title, headlines(result), result.cautions, report)
+    show_headlines(result.title, (*verdict_sentences(result), *headlines(result)), result.cautions, report)
 
 
 def _environment(data: Path | None) -> dict[str, str]:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillover.report import headlines
+from spillover.report.audit import sentence as audit_sentence
 from spillover.report.maps import regional_maps
-from spillover.report.words import audit_sentence, cards, moran_sentences, regional_remarks, test_sentence
+from spillover.report.words import cards, moran_sentences, regional_remarks, test_sentence
 from spillover.study.numbers import compact, fixed, heading, interval, p_value
 from spillover.study.result import StudyResult
 from spillover.study.scale import Scale, Term, round_step, split_term

@@ -136,8 +136,13 @@ def _accepted(name: str) -> set[str]:
     return set(inspect.signature(find_part(name)).parameters)
 
 
+def known_options(parts: Sequence[str] | None = None) -> set[str]:
+    """The options of these parts, of all by default."""
+    return {key for name in _chosen(parts) for key in _accepted(name)} - {"fit", "progress", "executor"}
+
+
 def _check_options(options: Mapping[str, Any], chosen: Sequence[str]) -> None:
-    known = {key for name in chosen for key in _accepted(name)} - {"fit", "progress", "executor"}
+    known = known_options(chosen)
     unknown = [key for key in options if key not in known]
     if unknown:
         raise OptionError(

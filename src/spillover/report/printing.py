@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spillover.errors import show_labels
-from spillover.report import charts, maps
+from spillover.report import audit, charts, maps
 from spillover.report.palette import EFFECTS, GRID, INK, MUTED, NO_DATA
 from spillover.report.words import contains_zero, display_names
 from spillover.study.numbers import MINUS
@@ -135,6 +135,10 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
     forest = charts.forest_panel(result)
     if forest is not None:
         yield "forest", _size(forest[:1]), lambda figure: _draw_panels(figure, forest[:1], letters)
+    for name, panel in audit.interval_panels(result):
+        yield f"audit-{name}", _size((panel,)), _Panels((panel,), letters)
+    for name, title, values, observed in audit.shuffles(result):
+        yield f"audit-{name}", (6.3, 3.2), _Shuffles(title, values, observed, letters)
     if result.truth:
         yield "truth", (6.3, 1.2 + 0.42 * len(result.truth)), lambda figure: _draw_truth(figure, result, letters)
 
@@ -290,6 +294,39 @@ def _draw_lanes(axes: Any, panel: charts.Panel, letters: Lettering) -> None:
     axes.set_ylim(-0.6, count - 0.4)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(letters.text(panel.title, 90))
+
+
+@dataclass(frozen=True)
+class _Panels:
+    """Draws an interval chart."""
+
+    panels: tuple[charts.Panel, ...]
+    letters: Lettering
+
+    def __call__(self, figure: Any) -> None:
+        _draw_panels(figure, self.panels, self.letters)
+
+
+@dataclass(frozen=True)
+class _Shuffles:
+    """Draws shuffled values as a histogram, the real map as a line."""
+
+    title: str
+    values: tuple[float, ...]
+    observed: float
+    letters: Lettering
+
+    def __call__(self, figure: Any) -> None:
+        axes = figure.add_subplot()
+        middles, counts = audit.bins(self.values, self.observed)
+        label = f"{len(self.values)} shuffles"
+        axes.bar(
+            middles, counts, width=(middles[1] - middles[0]) * 0.95, color=EFFECTS["indirect"], alpha=0.55, label=label
+        )
+        axes.axvline(self.observed, color=INK, linewidth=2.0, label="the real neighbours")
+        axes.set_xlabel(self.letters.text(self.title, 90))
+        axes.set_ylabel("shuffles")
+        figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
 
 
 def _draw_truth(figure: Any, result: StudyResult, letters: Lettering) -> None:

@@ -297,17 +297,6 @@ def _name(names: Mapping[str, str], region: object) -> str:
     return names.get(str(region), str(region))
 
 
-def audit_sentence(result: StudyResult) -> str:
-    """What can be said about the audit."""
-    if result.audit is None:
-        return (
-            "This study has not been audited: whether the association is a spillover, or common shocks, the choice of "
-            "neighbours or chance, was not examined by placebo, permutation or leave-one-out runs, so the numbers "
-            "above are to be quoted as associations only."
-        )
-    return "The audit of this study is recorded in results.json."
-
-
 # -- diagnostics and tests ------------------------------------------------------------------------
 
 

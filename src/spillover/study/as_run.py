@@ -13,7 +13,7 @@ from typing import Any
 from spillover.study.load import StudyFile
 
 _PATH_LINE = re.compile(
-    r"""^(?P<key>[ \t]*(?:table|geometry|file|order)[ \t]*=[ \t]*)(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", re.M
+    r"""^(?P<key>[ \t]*(?:table|geometry|file|order|rules)[ \t]*=[ \t]*)(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", re.M
 )
 _SEED_LINE = re.compile(r"^(?P<key>[ \t]*seed[ \t]*=[ \t]*)[-+0-9_]+", re.M)
 _STUDY_LINE = re.compile(r"^[ \t]*\[study\][^\n]*$", re.M)
@@ -67,6 +67,8 @@ def _paths_in(study: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """(section, key) of every path of a study file."""
     sections = [(study["data"], ("table", "geometry")), (study["agglomeration"], ("table",))]
     sections += [(item, ("file", "order")) for item in study["weights"]]
+    if isinstance(study.get("audit"), dict):
+        sections.append((study["audit"], ("rules",)))
     for section, keys in sections:
         yield from ((section, key) for key in keys if section.get(key) is not None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
 from spillover.typing import CovarianceName, ModelName
 
@@ -139,6 +139,19 @@ class ModelSection(Section):
     main: StrictBool = False
 
 
+class AuditSection(Section):
+    """[audit]: is the effect of the main model a spillover? `audit = false` above all sections leaves it out."""
+
+    enabled: StrictBool = True
+    groups: str | None = None  # one of [data] groups, to tell shocks that groups share from spillovers
+    weights: tuple[str, ...] | None = None  # the W's to set side by side; all of the same regions by default
+    channels: tuple[str, ...] = ()  # variables through which agglomeration works: no controls
+    draws: Whole | None = Field(default=None, ge=99)  # permutations and bootstrap replications
+    relevant_own: Real | None = None  # effects that would matter, on the scale of the coefficients
+    relevant_spillover: Real | None = None
+    rules: str | None = None  # file with rules of the verdict in place of the package's
+
+
 class StudyConfig(Section):
     """A whole study file."""
 
@@ -149,6 +162,13 @@ class StudyConfig(Section):
     innovation: InnovationSection
     weights: tuple[WeightsSection, ...]
     models: tuple[ModelSection, ...]
+    audit: AuditSection = AuditSection()
+
+    @field_validator("audit", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        """`audit = true` and `audit = false` in place of a section."""
+        return AuditSection(enabled=value) if isinstance(value, bool) else value
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for provenance."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from spillover.audit.rules import read_rules
 from spillover.errors import SpilloverError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula
 from spillover.models.spec import DURBIN_MODELS
@@ -16,6 +18,7 @@ from spillover.study.config import (
     ModelSection,
     WeightsSection,
 )
+from spillover.study.paths import missing_file
 from spillover.study.problems import Sections, where_of
 
 _NEEDS = {
@@ -46,6 +49,7 @@ def inconsistencies(sections: Sections, columns: Sequence[str] | None) -> list[s
     problems += _weights(sections.weights, sections.data)
     problems += _repeated("[[derive]] name", [item.name for item in sections.derive])
     problems += _models(sections)
+    problems += _audit(sections)
     if columns is not None:
         problems += _unknown_names(sections, columns)
     return problems
@@ -161,6 +165,27 @@ def _models(sections: Sections) -> list[str]:
     return problems
 
 
+def _audit(sections: Sections) -> list[str]:
+    audit, problems = sections.audit, []
+    if audit.groups is not None and sections.data is not None and audit.groups not in sections.data.groups:
+        problems.append(_unknown("[audit] groups", audit.groups, sections.data.groups, "[data] groups"))
+    names = [item.name for item in sections.weights]
+    if "weights" not in sections.left_out:
+        problems += [
+            _unknown("[audit] weights", name, names, "[[weights]]") for name in audit.weights or () if name not in names
+        ]
+    for key in ("relevant_own", "relevant_spillover"):
+        value = getattr(audit, key)
+        if value is not None and not value > 0:
+            problems.append(f"[audit] {key} = {value}: expected a number above zero")
+    if audit.rules is not None and not missing_file(Path(audit.rules)):
+        try:
+            read_rules(audit.rules)
+        except SpilloverError as error:
+            problems.append(f"[audit] rules: {one_line(error)}")
+    return problems
+
+
 def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
     problems = []
     if model.treatment is not None and find_term(model.treatment, formula.names) is None:
@@ -204,6 +229,9 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
             problems.append(_unknown(where, name, known))
     problems += _covered_names(sections, known)
     everything = known_after_measures(sections, known)
+    problems += [
+        _unknown("[audit] channels", name, everything) for name in sections.audit.channels if name not in everything
+    ]
     for i, model in enumerate(sections.models):
         where = where_of("models", i, model)
         formula, _ = _formula(model, where)

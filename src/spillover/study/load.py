@@ -113,6 +113,7 @@ def resolve_paths(sections: Sections, folder: Path, environment: Mapping[str, st
                 for i, item in enumerate(sections.weights)
             ),
             models=sections.models,
+            audit=resolve(sections.audit, "[audit]", ("rules",)),
             left_out=sections.left_out,
         ),
         problems,
@@ -123,6 +124,7 @@ def _path_settings(config: StudyConfig) -> list[tuple[str, str]]:
     settings = [("table", config.data.table), ("geometry", config.data.geometry)]
     settings.append(("table", config.agglomeration.table))
     settings += [(key, getattr(item, key)) for item in config.weights for key in ("file", "order")]
+    settings.append(("rules", config.audit.rules))
     return [(key, value) for key, value in settings if value is not None]
 
 
