@@ -64,7 +64,7 @@ def absorb_groups(fit: SpatialFit, variable: str, grouping: Grouping, level: flo
     inside = replace(plain, transformation=transformation, z=z, intercept=False)
     found = inside.outcomes(plain.y[None])
     n = len(grouping.labels)
-    factor = float(np.sqrt(count / (count - 1.0) * (n - 1.0) / n))  # absorbed regions are no clusters
+    factor = float(np.sqrt(count / n))  # n/(n − G) has the absorbed regions, which are no clusters, on both sides
 
     def effect(kind: str) -> Effect:
         errors = found.own_errors if kind == "own" else found.spillover_errors
