@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from spillover.audit.focus import Effect, FocusEffects
 from spillover.errors import SpilloverError
 from spillover.models.result import SpatialFit
@@ -55,24 +57,21 @@ def smallest(effect: Effect) -> float:
 
 
 def told(effect: Effect) -> str:
-    """ "0.44 (−0.26, 1.15)"."""
-    return f"{number(effect.value)} ({number(effect.low)}, {number(effect.high)})"
+    """ "0.44 (−0.26, 1.15)": as many decimals as the width of the interval deserves."""
+    values = (effect.value, effect.low, effect.high)
+    middle, low, high = (number(value, (effect.high - effect.low) / 2.0) for value in values)
+    return f"{middle} ({low}, {high})"
 
 
-def number(value: float) -> str:
-    """Two decimals with a real minus sign; three significant digits beyond the hundreds or below a hundredth.
+def number(value: float, scale: float | None = None) -> str:
+    """A number in words: decimals that suit `scale` (its own size by default), a real minus sign.
 
-    >>> number(-0.256), number(0.0012), number(1234.5)
-    ('−0.26', '0.0012', '1230')
+    >>> number(-0.256), number(0.0012), number(1234.5), number(-0.0079, 0.2)
+    ('−0.26', '0.0012', '1234', '−0.01')
     """
-    size = abs(value)
-    if size >= 100.0:
-        text = f"{float(f'{value:.3g}'):.0f}"
-    elif 0.0 < size < 0.01:
-        text = f"{value:.2g}"
-    else:
-        text = f"{value:.2f}"
-    return text.replace("-", "−")
+    size = max(abs(value), 1e-12) if scale is None else max(abs(scale), 1e-12)
+    decimals = int(np.clip(-np.floor(np.log10(size / 5.0)), 0, 8)) if size < 5.0 else int(size < 100.0)
+    return f"{value:.{decimals}f}".replace("-", "−")
 
 
 def tell_p(value: float) -> str:
