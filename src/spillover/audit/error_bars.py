@@ -13,7 +13,7 @@ from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.null import EffectKind
 from spillover.audit.part import AuditPart
 from spillover.audit.replay import Replay, can_replay
-from spillover.audit.residuals import measure_serial, measure_shared, variance_shares
+from spillover.audit.residuals import measure_component, measure_serial, measure_shared, variance_shares
 from spillover.audit.wild import LEAST_CLUSTERS, WildTest, wild_test
 from spillover.diagnostics.dependence import weighted_cd_test
 from spillover.diagnostics.panel_tests import heteroskedasticity_test, serial_correlation_test
@@ -79,6 +79,9 @@ def audit_errors(
         facts[f"errors.estimate.{effect}"] = clustered.value
         facts[f"errors.std_error.{effect}"] = clustered.std_error
         facts[f"errors.low.{effect}"], facts[f"errors.high.{effect}"] = clustered.low, clustered.high
+        facts[f"errors.half_width.{effect}"] = (clustered.high - clustered.low) / 2.0
+        textbook = min(clustered.p_value, base[effect].p_value)
+        facts[f"errors.p_value_textbook.{effect}"] = textbook
         facts[f"errors.ratio.{effect}"] = clustered.std_error / base[effect].std_error
         for kind, effects in found.items():
             facts[f"errors.p_value_{_key(kind)}.{effect}"] = dict(effects.items())[effect].p_value
@@ -120,6 +123,15 @@ def _describe_residuals(
         if isinstance(test, HypothesisTest):
             facts["errors.serial_p_value"] = test.p_value
         sentences.append(_serial_sentence(serial.corrected))
+    component = measure_component(residuals, design.transformation, design.periods, seed=seed)
+    if component is not None:
+        facts["errors.component_share"], facts["errors.component_usual"] = component.share, component.usual
+        facts["errors.component_p_value"] = component.p_value
+        if component.p_value <= SHARED_LEVEL:
+            sentences.append(
+                f"Residuals move together over the map: {100 * component.share:.0f} % of them are one course of time, "
+                f"where unrelated regions as persistent as these would have {100 * component.usual:.0f} %."
+            )
     if grouping is not None:
         codes = np.unique(np.array(grouping.labels, dtype=object).astype(str), return_inverse=True)[1]
         grouped = fit.spec.groups is not None and fit.spec.has_period_effects

@@ -124,3 +124,50 @@ def variance_shares(residuals: FloatArray) -> FloatArray:
     """(n,) share of each region in the sum of squared residuals."""
     squares = np.sum(residuals**2, axis=1)
     return np.asarray(squares / squares.sum())
+
+
+@dataclass(frozen=True)
+class CommonComponent:
+    """share : of the residuals (each region of length one) on their first component over time.
+
+    usual : the median of the same for unrelated regions with the same serial correlation; p_value : how rare it is.
+    """
+
+    share: float
+    usual: float
+    p_value: float
+
+
+def measure_component(
+    residuals: FloatArray,
+    transformation: Transformation,
+    periods: Sequence[int | str],
+    *,
+    draws: int = 199,
+    seed: int = 1,
+) -> CommonComponent | None:
+    """Whether residuals move together over the whole map, beyond what serial correlation alone looks like.
+
+    Persistent series have a large first component even when they are unrelated. So the share is set beside that of
+    normal errors that are unrelated between regions, have the serial correlation of the residuals, and went through
+    the same transformation. None where the serial correlation cannot be measured.
+    """
+    serial = measure_serial(residuals, transformation, periods)
+    if serial is None:
+        return None
+    n, t = residuals.shape
+    root = np.linalg.cholesky(autocovariance(serial.corrected, year_gaps(periods)) + 1e-12 * np.eye(t)).T
+    rng = np.random.default_rng(seed)
+    drawn = transformation.remove_means(rng.standard_normal((draws, n, t)) @ root)
+    shares = _first_shares(drawn)
+    observed = float(_first_shares(residuals[None])[0])
+    p = (1.0 + np.count_nonzero(shares >= observed)) / (1.0 + draws)
+    return CommonComponent(observed, float(np.median(shares)), float(p))
+
+
+def _first_shares(values: FloatArray) -> FloatArray:
+    """(R,) largest eigenvalue over the trace of the (t, t) products of regions of length one, for (R, n, t)."""
+    length = np.sqrt(np.sum(values**2, axis=2, keepdims=True))
+    unit = values / np.where(length > 0.0, length, 1.0)
+    sizes = np.linalg.eigvalsh(unit.transpose(0, 2, 1) @ unit)
+    return np.asarray(sizes[:, -1] / sizes.sum(axis=1))
