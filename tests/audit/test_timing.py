@@ -175,4 +175,5 @@ def test_models_without_w_and_with_an_unlagged_regressor() -> None:
 def test_numbers_in_words() -> None:
     effect = Effect(-0.0079, 0.1, 0.9, -0.19, 0.17, None)
     assert told(effect) == "−0.01 (−0.19, 0.17)"
-    assert number(12.345) == "12.3"
+    assert number(-12.345) == "−12.35"
+    assert number(0.001234, 0.001) == "0.0012"

@@ -64,14 +64,14 @@ def told(effect: Effect) -> str:
 
 
 def number(value: float, scale: float | None = None) -> str:
-    """A number in words: decimals that suit `scale` (its own size by default), a real minus sign.
+    """A number in words with a real minus sign: two decimals, more or fewer where its `scale` (own size) asks for it.
 
-    >>> number(-0.256), number(0.0012), number(1234.5), number(-0.0079, 0.2)
+    >>> number(-0.256), number(0.00123), number(1234.5), number(-0.0079, 0.2)
     ('−0.26', '0.0012', '1234', '−0.01')
     """
-    size = max(abs(value), 1e-12) if scale is None else max(abs(scale), 1e-12)
-    decimals = int(np.clip(-np.floor(np.log10(size / 5.0)), 0, 8)) if size < 5.0 else int(size < 100.0)
-    return f"{value:.{decimals}f}".replace("-", "−")
+    size = max(abs(value if scale is None else scale), 1e-12)
+    decimals = int(np.clip(np.ceil(-np.log10(size)), 2, 9)) if size < 0.02 else 2 if size < 20.0 else int(size < 200.0)
+    return f"{value:.{decimals + int(size < 0.02)}f}".replace("-", "−")
 
 
 def tell_p(value: float) -> str:
