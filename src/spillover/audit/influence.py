@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spillover.audit.evidence import effect_facts, effect_rows, number, reason, told
-from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
+from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects, read_effect
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.light import light
 from spillover.audit.part import AuditPart
@@ -340,10 +340,10 @@ def _count(found: _Found, fit: SpatialFit, counts: str | None) -> None:
         found.skipped.append(f"Poisson: {reason(error)}.")
         return
     estimates = poisson.semi_elasticities()
-    own = _effect_of(estimates, f"direct: {found.variable}")
+    own = read_effect(estimates, f"direct: {found.variable}")
     has_lag = found.variable in poisson.design.neighbour
     counted = FocusEffects(
-        found.variable, own, _effect_of(estimates, f"indirect: {found.variable}") if has_lag else None
+        found.variable, own, read_effect(estimates, f"indirect: {found.variable}") if has_lag else None
     )
     logged = focus_effects(logs, found.variable)
     found.facts |= effect_facts("influence.poisson", counted) | effect_facts("influence.log_slx", logged)
@@ -354,19 +354,6 @@ def _count(found: _Found, fit: SpatialFit, counts: str | None) -> None:
     found.sentences.append(
         f"Poisson for {outcome} (large regions count for more, no logarithm): {_both(counted)}; the same regressors in "
         f"logs (SLX): {_both(logged)}."
-    )
-
-
-def _effect_of(estimates: Any, name: str) -> Effect:
-    at = estimates.index(name)
-    low, high = estimates.confint()[at]
-    return Effect(
-        float(estimates.values[at]),
-        float(estimates.std_errors[at]),
-        float(estimates.p_values()[at]),
-        float(low),
-        float(high),
-        estimates.df,
     )
 
 
