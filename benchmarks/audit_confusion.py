@@ -3,13 +3,8 @@
     python benchmarks/audit_confusion.py [--rounds 200] [--draws 199] [--workers 2] [--only NAME …] [--seed S]
         [--save DIR] [--out FILE]
 
-<<<<<<< HEAD
-One map and W (5 nearest neighbours), two regressors, two-way effects, SDM; ten macro-regions of ten regions are known
-to the audit. Same numbers whatever the number of workers. `--save` keeps every fact of every audit as JSON lines.
-=======
 One map and W (5 nearest neighbours), two regressors, two-way effects, SDM; ten macro-regions of ten regions are
 known to the audit. Same numbers whatever the number of workers. `--save` keeps every fact of every audit as JSON lines.
->>>>>>> audit-core
 """
 
 from __future__ import annotations

@@ -193,7 +193,7 @@ def spillover_influence(fit: SpatialFit, name: str) -> dict[str, float]:
     parameters = fit.estimates.values
     gradient = effects_at(fit, [name], (kernel.direct, kernel.total), parameters)[1][1]
     rows = region_scores(fit.point) @ bread(fit.point).T @ gradient
-    factor = np.sqrt(cluster_factor(fit.design.transformation))
+    factor = np.sqrt(cluster_factor(fit.design.transformation, fit.design.k))
     return dict(zip(fit.design.regions, rows * factor, strict=True))
 
 

@@ -146,7 +146,7 @@ class SpatialFit(FitViews):
     def audit(self, variable: str | None = None, **options: Any) -> Audit:
         """Is it a spillover? Every part of the audit of one regressor (the first by default), and two verdicts.
 
-        options : as `spillover.audit.audit.audit_fit` has them: parts, groups, weights, draws, seed, rules, executor, ….
+        options : those of `spillover.audit.audit.audit_fit`: parts, groups, weights, draws, seed, rules, executor, ….
         """
         from spillover.audit.audit import audit_fit
 
