@@ -7,18 +7,23 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from spillover.panel.panel import Panel
+from spillover.simulation.reference import DEMO_STUDY, RecommendedStudy
+from spillover.simulation.spatial_config import ERROR_MODELS
 from spillover.typing import Correction, CovarianceName, Effects, ModelName
 from spillover.weights.weights import SpatialWeights
 
-Estimator: TypeAlias = Callable[[Panel, SpatialWeights | None], Any]
-"""Panel, W → an object with `.estimates` (and `.effects()`), or a mapping of labels to several of them."""
+Estimator: TypeAlias = Callable[..., Any]
+"""Panel, W → an answer: an object with `.estimates` (and `.effects()`), `Estimates`, `Finding`s, or labels → answers.
+
+One that has a parameter `weights_error` is also given the W of the error, where the design has another one.
+"""
 
 
 @dataclass(frozen=True)
 class FitEstimator:
     """`spillover.fit`: one fit a panel, with one or several covariances.
 
-    weights_error : W of the error where it is another one.
+    weights_error : W of the error; by default the one of the design, where it has another than W.
     """
 
     formula: str
@@ -29,10 +34,13 @@ class FitEstimator:
     weights_error: SpatialWeights | None = None
     lagged: tuple[str, ...] | None = None
 
-    def __call__(self, panel: Panel, weights: SpatialWeights | None) -> dict[str, Any]:
+    def __call__(
+        self, panel: Panel, weights: SpatialWeights | None, weights_error: SpatialWeights | None = None
+    ) -> dict[str, Any]:
         """Covariance → the fit with it."""
         from spillover.models.fit import fit
 
+        error = self.weights_error if self.weights_error is not None else weights_error
         fitted = fit(
             self.formula,
             panel,
@@ -41,7 +49,7 @@ class FitEstimator:
             effects=self.effects,
             correction=self.correction,
             covariance=self.covariances[0],
-            weights_error=self.weights_error,
+            weights_error=error if self.model in ERROR_MODELS else None,
             lagged=self.lagged,
         )
         first, *others = self.covariances
@@ -111,8 +119,10 @@ class CountEstimator:
 class StudyEstimator:
     """The recommended study of the reference system; W comes from the panel's own map."""
 
+    study: RecommendedStudy = DEMO_STUDY
+
     def __call__(self, panel: Panel, weights: SpatialWeights | None) -> Any:
         """The fit."""
         from spillover.simulation.recovery import fit_recommended
 
-        return fit_recommended(panel)
+        return fit_recommended(panel, self.study)

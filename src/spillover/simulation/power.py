@@ -428,8 +428,8 @@ def power_grid(
     The designs of a simulated grid share their seed, and each round has its own child of it.
     """
     question = question or PowerQuestion()
-    designs = [config.with_changes(n_regions=n, n_periods=t) for n in n_regions for t in n_periods]
     _check_grid(config, n_regions, n_periods)
+    designs = [config.with_changes(n_regions=n, n_periods=t) for n in n_regions for t in n_periods]
     results = []
     for i, design in enumerate(designs):
         progress(f"{design.n_regions} regions × {design.n_periods} periods", i / len(designs))

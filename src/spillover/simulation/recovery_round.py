@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spillover.errors import OptionError, SpilloverError
+from spillover.panel.panel import Panel
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.simulate import simulate
 from spillover.simulation.spatial_truth import SpatialTruth
@@ -70,7 +72,7 @@ def play_round(config: Any, estimator: Estimator, number: int, seed: int, level:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = estimator(panel, getattr(truth, "weights", None))
+            found = _answer(estimator, panel, truth)
             labelled = found if isinstance(found, Mapping) else {"": found}
             readings = tuple(r for label, fit in labelled.items() for r in _readings(label, fit, known, level))
     except SpilloverError as error:
@@ -78,6 +80,21 @@ def play_round(config: Any, estimator: Estimator, number: int, seed: int, level:
     except (np.linalg.LinAlgError, ArithmeticError) as error:
         return Round(number, failure=f"{type(error).__name__}: {error}")
     return Round(number, readings)
+
+
+def _answer(estimator: Estimator, panel: Panel, truth: Any) -> Any:
+    """What the estimator says with the W of the truth, and with its W of the error where it asks for that."""
+    weights, error = getattr(truth, "weights", None), getattr(truth, "weights_error", None)
+    if error is None or error is weights or not _takes_error_weights(estimator):
+        return estimator(panel, weights)
+    return estimator(panel, weights, weights_error=error)
+
+
+def _takes_error_weights(estimator: Estimator) -> bool:
+    try:
+        return "weights_error" in inspect.signature(estimator).parameters
+    except (TypeError, ValueError):  # something built in, which does not say
+        return False
 
 
 def play_rounds(
