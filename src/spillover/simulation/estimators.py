@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+from spillover.inference.estimates import Estimates
 from spillover.panel.panel import Panel
 from spillover.simulation.reference import DEMO_STUDY, RecommendedStudy
-from spillover.simulation.spatial_config import ERROR_MODELS
+from spillover.simulation.spatial_config import DURBIN_MODELS, ERROR_MODELS
 from spillover.typing import Correction, CovarianceName, Effects, ModelName
 from spillover.weights.weights import SpatialWeights
 
@@ -58,6 +59,66 @@ class FitEstimator:
 
 
 @dataclass(frozen=True)
+class LaggedOutcomeEstimator:
+    """`spillover.fit` of a dynamic panel with last year's outcome as one regressor more, and no bias correction.
+
+    τ is biased downwards by about (1 + τ)/T (Nickell 1981, Econometrica 49:1417), which reaches ρ and the effects of x
+    a little; the first year is used up. Names are those of the truth: "tau", "eta", "rho", "direct: x0", ….
+
+    regressors : names, all of them with W x in Durbin models. space_lag : whether W y_{t−1} is in the model as well.
+    """
+
+    regressors: tuple[str, ...]
+    model: ModelName = "sdm"
+    effects: Effects = "two-way"
+    space_lag: bool = False
+    covariance: CovarianceName = "default"
+
+    def __call__(
+        self, panel: Panel, weights: SpatialWeights | None, weights_error: SpatialWeights | None = None
+    ) -> DynamicAnswer:
+        """The fit of all years but the first."""
+        from spillover.models.fit import fit
+
+        before = panel["y"][:, :-1]
+        rest = panel.select(periods=panel.periods[1:]).with_variables({"tau": before})
+        durbin = self.regressors if self.model in DURBIN_MODELS else ()
+        lagged = (*(("tau",) if self.space_lag else ()), *durbin)
+        fitted = fit(
+            "y ~ " + " + ".join(("tau", *self.regressors)),
+            rest,
+            weights,
+            model=_WITH_W_X.get(self.model, self.model) if lagged else self.model,
+            effects=self.effects,
+            covariance=self.covariance,
+            weights_error=weights_error if self.model in ERROR_MODELS else None,
+            lagged=lagged or None,
+        )
+        return DynamicAnswer(fitted)
+
+
+_WITH_W_X: dict[ModelName, ModelName] = {"ols": "slx", "sar": "sdm", "sem": "sdem", "sac": "gns"}
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicAnswer:
+    """A fit in which "tau" is a regressor: short-run effects of the others."""
+
+    fitted: Any
+
+    @property
+    def estimates(self) -> Estimates:
+        """Coefficients; W of last year's outcome is "eta"."""
+        found: Estimates = self.fitted.estimates
+        return replace(found, names=tuple("eta" if name == "W*tau" else name for name in found.names))
+
+    def effects(self, level: float = 0.95) -> Any:
+        """Short-run effects of the regressors."""
+        table = self.fitted.effects(level=level)
+        return table[table["variable"] != "tau"]
+
+
+@dataclass(frozen=True)
 class TwoStageEstimator:
     """`spillover.fit_two_stage`, for example with "y ~ 1 | x0 ~ instrument" on a panel with the endogeneity dial."""
 
@@ -102,9 +163,10 @@ class RandomEstimator:
 
 @dataclass(frozen=True)
 class CountEstimator:
-    """`spillover.fit_counts`: Poisson with W x; effects are of the logarithm of the mean."""
+    """`spillover.fit_counts`: Poisson, with W x unless `model` is "ols"; effects are of the logarithm of the mean."""
 
     formula: str
+    model: Literal["ols", "slx"] = "slx"
     effects: Effects = "two-way"
     cluster: Literal["region", "period", "none"] = "region"
 
@@ -112,7 +174,8 @@ class CountEstimator:
         """The fit."""
         from spillover.models.counts import fit_counts
 
-        return fit_counts(self.formula, panel, weights, effects=self.effects, cluster=self.cluster)
+        w = weights if self.model == "slx" else None
+        return fit_counts(self.formula, panel, w, effects=self.effects, cluster=self.cluster)
 
 
 @dataclass(frozen=True)
