@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from spillover.errors import (
-    DesignError,
-    OptionError,
-    UnknownColumnError,
-    ValueDomainError,
-    did_you_mean,
-    show_labels,
-)
+from spillover.errors import DesignError, ValueDomainError, show_labels
 from spillover.models.complete import check_complete, is_absorbed
-from spillover.models.formula import Formula, evaluate_term, parse_formula, term_name
+from spillover.models.formula import Formula, evaluate_term, parse_formula
 from spillover.models.groups import transformation_of
+from spillover.models.lagged import choose_lagged
 from spillover.models.spec import ModelSpec, Roles
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
@@ -92,7 +87,7 @@ def build_design(spec: ModelSpec, panel: Panel, roles: Roles) -> Design:
     _check_panel(spec, panel)
     y_raw, x_raw = _evaluate(formula, panel)
     transformation = transformation_of(spec, panel)
-    lagged = _lagged_positions(spec, formula)
+    lagged = lagged_positions(formula.names, spec.model, spec.lagged)
     intercept = formula.intercept and spec.effects == "none"
     terms = [*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{formula.names[j]}" for j in lagged)]
     _check_names(terms, roles)
@@ -177,24 +172,9 @@ def _evaluate(formula: Formula, panel: Panel) -> tuple[FloatArray, FloatArray]:
     return columns[formula.response], np.stack([columns[name] for name in formula.names])
 
 
-def _lagged_positions(spec: ModelSpec, formula: Formula) -> list[int]:
-    if not spec.has_lagged_regressors:
-        return []
-    if spec.lagged is None:
-        return list(range(len(formula.names)))
-    if not spec.lagged:
-        raise OptionError(f"a {spec.model} model with no lagged regressor", fix="use model='ols' or 'sar'")
-    positions = []
-    for asked in spec.lagged:
-        name = term_name(asked)
-        if name not in formula.names:
-            raise UnknownColumnError(
-                f"{asked!r} is to be lagged in space but is not a regressor of the formula",
-                expected=show_labels(formula.names, 12),
-                fix=did_you_mean(name, formula.names) or "write the term as it stands in the formula, e.g. log(lq)",
-            )
-        positions.append(formula.names.index(name))
-    return sorted(set(positions))
+def lagged_positions(names: Sequence[str], model: str, lagged: Sequence[str] | None) -> list[int]:
+    """Positions of the regressors that also enter as W x."""
+    return [names.index(name) for name in choose_lagged(names, model, lagged)]
 
 
 def _check_names(terms: list[str], roles: Roles) -> None:

@@ -24,7 +24,7 @@ from spillover.simulation.spatial_config import (
     SyntheticWeights,
 )
 from spillover.simulation.spatial_truth import SpatialTruth
-from spillover.simulation.spatial_world import SpatialWorld, build_world, multiplier, space_filter
+from spillover.simulation.spatial_world import SpatialWorld, build_world, multiplier, run_in, space_filter
 from spillover.simulation.streams import check_seed
 from spillover.typing import FloatArray
 
@@ -41,9 +41,6 @@ __all__ = [
     "solve_outcome",
 ]
 
-BURN_IN = 100
-"""Periods drawn before the first one of a dynamic panel, which starts at zero."""
-
 MAX_LOG_MEAN = 20.0
 """Largest logarithm of an expected count: 5e8."""
 
@@ -52,7 +49,7 @@ _STREAMS = ("map", "regressors", "region means", "errors", "variances", "regions
 
 @dataclass(frozen=True, eq=False)
 class SpatialInputs:
-    """What is drawn: s = burn-in + t periods.
+    """What is drawn: s = run-in + t periods.
 
     regressors : name → (n, s). errors : (n, s) ε. regions : (n, 1) μ. periods : (1, s) α. instrument : (n, s) or None.
     counts : seed of the Poisson draws.
@@ -143,7 +140,7 @@ def draw_inputs(config: SpatialPanelConfig, world: SpatialWorld, seed: int) -> S
     """Everything random but the counts, from independent streams: changing one part leaves the others alone."""
     children = dict(zip(_STREAMS, np.random.SeedSequence(check_seed(seed)).spawn(len(_STREAMS)), strict=True))
     rng = {name: np.random.default_rng(child) for name, child in children.items()}
-    n, s = config.n_regions, config.n_periods + (BURN_IN if config.is_dynamic else 0)
+    n, s = config.n_regions, config.n_periods + run_in(config, world)
     shape = (len(config.regressors), n, s)
     shocks, means = rng["regressors"].standard_normal(shape), rng["region means"].standard_normal((shape[0], n))
     instrument = rng["instrument"].standard_normal((n, s)) if config.instrument else None

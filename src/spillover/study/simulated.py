@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from spillover import __version__
+from spillover.simulation.reach import reach_km
 from spillover.simulation.reference import DEMO_STUDY
-from spillover.simulation.structure import reach_km
 from spillover.simulation.system import DrawnSystem, draw_system
 from spillover.study.folder import SIMULATION, check_folder, replacing, write_texts
 from spillover.study.output import output_path
