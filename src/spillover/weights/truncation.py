@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq
 
 from spillover.errors import OptionError
 from spillover.typing import FloatArray
@@ -90,6 +89,8 @@ def exponential_reach(share: float) -> float:
     >>> round(exponential_reach(0.01), 3)
     6.638
     """
+    from scipy.optimize import brentq
+
     _check_share(share)
     return float(brentq(lambda x: (1.0 + x) * np.exp(-x) - share, 0.0, 800.0, xtol=1e-12))
 
