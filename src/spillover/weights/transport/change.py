@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import dijkstra
 
 from spillover.errors import OptionError, WeightsError
 from spillover.typing import FloatArray, IntArray, Progress, no_progress
@@ -45,6 +44,8 @@ def improve_edge(
 
     Cost: four searches and n² comparisons.
     """
+    from scipy.sparse.csgraph import dijkstra
+
     if times.cutoff is not None:
         raise OptionError(
             "times with a cut-off do not say which pairs a new edge brings within it",
@@ -91,6 +92,8 @@ def load_edges(
 
     Cost: n searches, each with one pass over its tree of quickest ways; memory as in `find_travel_times`.
     """
+    from scipy.sparse.csgraph import dijkstra
+
     n = len(connectors.regions)
     table = sp.csr_matrix(values, dtype=float)
     if table.shape != (n, n):

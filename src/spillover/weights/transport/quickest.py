@@ -10,7 +10,6 @@ from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.csgraph import connected_components, dijkstra
 
 from spillover.errors import DisconnectedError, WeightsError, check_option, show_labels
 from spillover.panel.wording import count_of
@@ -134,6 +133,8 @@ def _search_taken(origins: IntArray, limit: float) -> tuple[IntArray, FloatArray
 
 def search_from(graph: NetworkGraph, origins: IntArray, limit: float) -> tuple[IntArray, FloatArray, IntArray]:
     """Destinations and minutes of the regions reached from some origins, row after row, and how many in each row."""
+    from scipy.sparse.csgraph import dijkstra
+
     times = dijkstra(graph.matrix, directed=True, indices=origins, limit=limit)
     minutes = graph.arrive(times)
     minutes[np.arange(len(origins)), origins - graph.states] = np.inf
@@ -143,6 +144,8 @@ def search_from(graph: NetworkGraph, origins: IntArray, limit: float) -> tuple[I
 
 def _check_parts(graph: NetworkGraph, connectors: Connectors) -> None:
     """`DisconnectedError` unless all regions are connected with one part of the network, whatever its directions."""
+    from scipy.sparse.csgraph import connected_components
+
     inner = graph.matrix[: graph.states, : graph.states]
     _, labels = connected_components(inner, directed=True, connection="weak")
     region = np.repeat(np.arange(len(connectors.regions)), np.diff(graph.exit_start))
