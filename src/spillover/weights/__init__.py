@@ -17,6 +17,7 @@ from spillover.weights.distance import (
 )
 from spillover.weights.gravity import build_gravity
 from spillover.weights.groups import within_groups
+from spillover.weights.identification import Identification, examine_identification
 from spillover.weights.interchange import from_file, from_object, to_edges, to_file, to_graph
 from spillover.weights.islands import apply_island_policy
 from spillover.weights.linkage import build_input_output, link_sectors, read_input_output
@@ -43,6 +44,7 @@ from spillover.weights.transport import (
 from spillover.weights.weights import SpatialWeights
 
 __all__ = [
+    "Identification",
     "Portfolio",
     "SpatialWeights",
     "TransportNetwork",
@@ -68,6 +70,7 @@ __all__ = [
     "combine_modes",
     "connect_at",
     "connect_nearest",
+    "examine_identification",
     "find_travel_times",
     "from_file",
     "from_object",
