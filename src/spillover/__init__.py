@@ -37,6 +37,7 @@ _PUBLIC = {
     # STEPS 1-8 from one study file
     "run_study": "spillover.study.run",
     "write_report": "spillover.report.write",
+    "draw_weights": "spillover.report.network",
     # errors
     "SpilloverError": "spillover.errors",
     "SpilloverWarning": "spillover.errors",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel
+    from spillover.report.network import draw_weights
     from spillover.report.write import write_report
     from spillover.simulation.harness import recover_estimator
     from spillover.simulation.laboratory import open_laboratory

@@ -127,6 +127,10 @@ class IslandError(WeightsError):
     """Some regions have no neighbour and no policy for them was chosen."""
 
 
+class DisconnectedError(WeightsError):
+    """Some regions cannot be reached over a transport network."""
+
+
 class FormulaError(SpilloverError):
     """A model formula cannot be understood."""
 

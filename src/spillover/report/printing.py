@@ -85,14 +85,9 @@ class Lettering:
         )
 
 
-def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
-    """Write every figure as `<name>.svg` and `<name>.pdf` into `folder`; returns notices, one sentence each."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    folder.mkdir(parents=True, exist_ok=True)
-    letters = Lettering()
-    style: dict[Any, Any] = {
+def print_style(letters: Lettering) -> dict[Any, Any]:
+    """Settings of matplotlib that all print figures share."""
+    return {
         "font.family": letters.families,
         "font.size": 9,
         "axes.edgecolor": MUTED,
@@ -109,7 +104,16 @@ def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
         "svg.hashsalt": "spillover",  # the same study gives the same file
         "pdf.fonttype": 3,  # the kind that takes the outlines of every font, OpenType collections too
     }
-    with matplotlib.rc_context(style):
+
+
+def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
+    """Write every figure as `<name>.svg` and `<name>.pdf` into `folder`; returns notices, one sentence each."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = Lettering()
+    with matplotlib.rc_context(print_style(letters)):
         for name, size, draw in _plan(result, letters):
             figure = Figure(figsize=size, layout="constrained")
             draw(figure)
