@@ -336,7 +336,7 @@ def test_bad_input_is_refused_in_words(panel: Panel, weights: SpatialWeights) ->
         moderate("y ~ x + c", panel, weights, treatment="x", moderators="z", side="left")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="centre"):
         moderate("y ~ x + c", panel, weights, treatment="x", moderators="z", centre=float("nan"))
-    with pytest.raises(DesignError, match="`x:b_receiver`' is a combination of|is a combination of `x:a_receiver`"):
+    with pytest.raises(DesignError, match=r"x:[ab]_receiver`' is a combination of"):
         moderate("y ~ x + c", panel, weights, treatment="x", moderators={"a": "z", "b": "2 * z"}, model="slx")
     with pytest.raises(OptionError, match="table of pairs"):
         moderate("y ~ x + c", panel, weights, treatment="x", pairs={"L": pd.DataFrame()})  # type: ignore[dict-item]

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from scipy import optimize, stats
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 
 from spillover.typing import FloatArray
 
 BINS = 20
 REACH = 0.5  # of the largest distance: beyond it pairs are few and at the corners of the map
-MOST_REGIONS = 2_000  # whose pairs are looked at; more are thinned, which costs precision and not validity
+MOST_REGIONS = 800  # whose pairs are looked at; more are thinned, which costs precision and not validity
 SIGNIFICANCE = 0.05
 
 
@@ -48,40 +48,45 @@ def measure_dependence(
 
 
 def _spatial_range(residuals: FloatArray, positions: FloatArray, centred: bool) -> tuple[float, float]:
-    """(r, a) of the correlogram; (0, 0) when near pairs are not more alike than chance."""
+    """(r, a) of the correlogram; (0, 0) when near pairs are not more alike than chance.
+
+    Removing period means turns the covariance C into JCJ, which differs for every pair: fitted as it is, or ranges
+    that are long for the map would come out a third too short.
+    """
     n, t = residuals.shape
     if n > MOST_REGIONS:
         kept = np.random.default_rng(0).choice(n, MOST_REGIONS, replace=False)
         residuals, positions, n = residuals[kept], positions[kept], MOST_REGIONS
+        residuals = residuals - residuals.mean(axis=0) * centred
     distance = pdist(positions)
-    size = np.sqrt(np.mean(residuals**2))
     upper = np.triu_indices(n, 1)
-    products = (residuals @ residuals.T)[upper] / (t * size**2)
+    if not _is_correlated(residuals, distance, upper):
+        return 0.0, 0.0
     edges = np.linspace(0.0, REACH * float(distance.max()), BINS + 1)
     place = np.digitize(distance, edges) - 1
     inside = place < BINS
     counts = np.bincount(place[inside], minlength=BINS)
     used = counts > 0
-    observed = np.bincount(place[inside], products[inside], BINS)[used] / counts[used]
-    middle = np.bincount(place[inside], distance[inside], BINS)[used] / counts[used]
-    if not _is_correlated(residuals, distance, upper):
-        return 0.0, 0.0
-    sample = distance if distance.size <= 200_000 else distance[:: distance.size // 200_000]
+
+    def in_bins(values: FloatArray) -> FloatArray:
+        return np.asarray(np.bincount(place[inside], values[inside], BINS)[used] / counts[used])
+
+    observed = in_bins((residuals @ residuals.T)[upper]) / (t * float(np.mean(residuals**2)))
+    nearest = float(in_bins(distance)[0])
+    square = squareform(distance)
 
     def expected(parameters: FloatArray) -> FloatArray:
-        height, reach = parameters[0], np.exp(parameters[1])
-        plain = height * np.exp(-middle / reach)
-        if not centred:
-            return np.asarray(plain)
-        # removing period means takes the mean correlation of the map from every pair, and from the variance
-        mean = (1.0 + (n - 1) * height * float(np.exp(-sample / reach).mean())) / n
-        return np.asarray((plain - mean) / (1.0 - mean))
+        covariance = parameters[0] * np.exp(-square / np.exp(parameters[1]))
+        covariance[np.diag_indices(n)] = 1.0
+        if centred:
+            means = covariance.mean(axis=0)
+            covariance += means.mean() - means[:, None] - means[None, :]
+        return in_bins(covariance[upper]) / float(np.mean(np.diag(covariance)))
 
-    first, last = np.log(0.2 * middle[0]), np.log(2.0 * float(distance.max()))
     found = optimize.least_squares(
         lambda p: expected(p) - observed,
-        x0=[0.7, np.log(2.0 * middle[0])],
-        bounds=([0.01, first], [1.0, last]),
+        x0=[0.7, np.log(2.0 * nearest)],
+        bounds=([0.01, np.log(0.2 * nearest)], [1.0, np.log(2.0 * float(distance.max()))]),
     )
     return float(np.exp(found.x[1])), float(found.x[0])
 

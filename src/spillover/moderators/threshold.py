@@ -30,6 +30,7 @@ from spillover.typing import CovarianceName, Effects, FloatArray, ModelName, Pro
 from spillover.weights.weights import SpatialWeights
 
 FEWEST_VALUES = 10  # distinct values of q between the trimmed ends; fewer are groups, not a continuum
+FEWEST_PERIODS = 10  # for whole-period multipliers, of which each period gives one
 GRID_NUMBERS = 60_000_000  # numbers of the masked columns of a grid: 480 MB
 
 
@@ -112,6 +113,12 @@ def fit_threshold(
         segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
     )
     _check_options(spec, thresholds, trim, grid, level, bootstrap, draws, side)
+    if bootstrap == "period" and panel.shape[1] < FEWEST_PERIODS:
+        raise OptionError(
+            "one multiplier per period needs ten periods or more",
+            got=f"{panel.shape[1]} periods",
+            fix='use bootstrap="spatial", which draws on many regions instead',
+        )
     w = weights_x if weights_x is not None else weights
     w = w if w is None else w.align(panel.regions)
     columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)

@@ -79,9 +79,10 @@ def _null_model(
     """(what samples are drawn from, its ρ, residuals (n, t)) for the test of threshold `number`."""
     shape = problem.switch.q.shape
     chosen = tuple(int(i) for i in observed.chosen[: number - 1, 0])
-    rho, b, _ = _at(problem, grid, chosen)
-    full = tuple(int(i) for i in observed.chosen[:number, 0])
-    residuals = _at(problem, grid, full)[2].reshape(shape)
+    # Residuals of the null, not of the alternative: those are orthogonal to the very column that is tested, which
+    # makes the drawn statistics too small where errors are dependent and few blocks of them are independent.
+    rho, b, flat = _at(problem, grid, chosen)
+    residuals = flat.reshape(shape)
     systematic = _systematic(problem, grid, chosen, rho, b) if problem.right.shape[1] > 1 else None
     return NullModel(chosen, b, residuals, systematic), rho, residuals
 
