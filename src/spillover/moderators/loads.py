@@ -20,7 +20,7 @@ import numpy as np
 
 from spillover.effects.impacts import KINDS
 from spillover.effects.kernel import EffectKernel, Sums
-from spillover.errors import OptionError
+from spillover.errors import EstimationError, OptionError, show_labels
 from spillover.inference.delta import delta_method
 from spillover.inference.estimates import Estimates
 from spillover.models.result import SpatialFit
@@ -43,18 +43,23 @@ class Level:
 
 @dataclass(frozen=True, eq=False)
 class EffectSums:
-    """The five sums and their slopes in each ρ: tr U/n, tr UW/n, ι'Uι/n, ι'UWι/n, Σ U_ii (Wι)_i/n with U = S^{-1}."""
+    """The five sums and their slopes in each ρ: tr U/n, tr UW/n, ι'Uι/n, ι'UWι/n, Σ U_ii (Wι)_i/n with U = S^{-1}.
+
+    rho : another strength than the estimated one, for a fit with one lag of the outcome.
+    """
 
     fit: SpatialFit
+    rho: float | None = None
 
     @cached_property
     def kernel(self) -> EffectKernel:
         """U and UW of the fit, W x or not."""
+        rhos = None if self.rho is None else np.array([self.rho])
         if self.fit.roles.regressors is None or self.fit.design.neighbour:
-            return EffectKernel(self.fit)
+            return EffectKernel(self.fit, rhos)
         # The kernel asks the design whether W_x matters; here it does, in columns that are interactions only.
         design = replace(self.fit.design, neighbour={"W": 0})
-        return EffectKernel(replace(self.fit, point=replace(self.fit.point, design=design)))
+        return EffectKernel(replace(self.fit, point=replace(self.fit.point, design=design)), rhos)
 
     @cached_property
     def values(self) -> tuple[FloatArray, FloatArray]:
@@ -85,27 +90,88 @@ def effects_at_levels(
     Units: outcome per unit of the regressor, averaged over the regions.
     """
     sums, slopes = EffectSums(fit).values
-    loads = np.array([_load(fit, columns, level) for level in levels])  # (H, k + q, 5)
-    first, q = fit.design.k, slopes.shape[1]
+    count, q = len(levels), slopes.shape[1]
+    return _delta(
+        fit.estimates,
+        columns,
+        levels,
+        np.repeat(sums[None], count, axis=0),
+        np.repeat(slopes[None], count, axis=0),
+        range(fit.design.k, fit.design.k + q),
+        names,
+        labels,
+    )
+
+
+def effects_at_strengths(
+    fit: SpatialFit,
+    estimates: Estimates,
+    columns: Sequence[Column],
+    levels: Sequence[Level],
+    strengths: FloatArray,
+    names: Sequence[str],
+    labels: Mapping[str, tuple[str, ...]] | None = None,
+) -> Estimates:
+    """The same where ρ, too, is another one at each level: ρ_h = strengths_h · (ρ_1, …, ρ_K).
+
+    Parameters
+    ----------
+    fit : the model with one ρ, for W and the regressors. estimates : with K coefficients of ρ last.
+    strengths : (H, K).
+
+    Raises
+    ------
+    EstimationError : a ρ_h outside the interval in which S is invertible.
+    """
+    count = strengths.shape[1]
+    rhos = strengths @ estimates.values[-count:]
+    low, high = fit.roles.outcome[0][1].engine.log_determinant.interval
+    out = ~((rhos > low) & (rhos < high))
+    if out.any():
+        raise EstimationError(
+            "the strength of the spillover would leave the stable region",
+            got=show_labels(f"ρ = {rhos[h]:.3f} for {names[h]}" for h in map(int, np.flatnonzero(out))),
+            expected=f"ρ between {low:.3f} and {high:.3f}",
+            fix="ask for values inside the observed range",
+        )
+    found = {float(rho): EffectSums(fit, float(rho)).values for rho in np.unique(rhos)}
+    sums = np.stack([found[float(rho)][0] for rho in rhos])
+    slopes = np.stack([found[float(rho)][1] * row for rho, row in zip(rhos, strengths, strict=True)])
+    size = estimates.values.size
+    return _delta(estimates, columns, levels, sums, slopes, range(size - count, size), names, labels)
+
+
+def _delta(
+    estimates: Estimates,
+    columns: Sequence[Column],
+    levels: Sequence[Level],
+    sums: FloatArray,
+    slopes: FloatArray,
+    rhos: range,
+    names: Sequence[str],
+    labels: Mapping[str, tuple[str, ...]] | None,
+) -> Estimates:
+    """From sums (H, 5) and their slopes (H, 5, q) in the parameters at positions `rhos`."""
+    loads = np.array([_load(estimates, columns, level) for level in levels])  # (H, parameters, 5)
 
     def at(parameters: FloatArray) -> tuple[FloatArray, FloatArray]:
-        gradient = loads @ sums  # (H, k + q): effects are linear in the slopes
+        gradient = np.einsum("hks,hs->hk", loads, sums)  # effects are linear in the slopes of the regressors
         values = gradient @ parameters
-        if q:
-            gradient[:, first : first + q] = np.einsum("hks,k,sq->hq", loads, parameters, slopes)
+        if len(rhos):
+            gradient[:, list(rhos)] = np.einsum("hks,k,hsq->hq", loads, parameters, slopes)
         return values, gradient
 
-    return delta_method(at, fit.estimates, tuple(names), labels)
+    return delta_method(at, estimates, tuple(names), labels)
 
 
-def _load(fit: SpatialFit, columns: Sequence[Column], level: Level) -> FloatArray:
+def _load(estimates: Estimates, columns: Sequence[Column], level: Level) -> FloatArray:
     """(k + q, 5) loads of one effect."""
     if level.kind not in KINDS:
         raise OptionError("unknown effect", got=repr(level.kind), expected=", ".join(KINDS))
-    loads = np.zeros((fit.estimates.values.size, 5))
+    loads = np.zeros((estimates.values.size, 5))
     for column in columns:
         if column.variable == level.variable:
-            at = fit.estimates.index(column.name)
+            at = estimates.index(column.name)
             direct, total = _column_loads(column, level)
             loads[at] = direct if level.kind == "direct" else total if level.kind == "total" else total - direct
     return loads
