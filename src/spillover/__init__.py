@@ -26,6 +26,8 @@ _PUBLIC = {
     "predict": "spillover.models.prediction",
     "change": "spillover.models.change",
     "SpatialFit": "spillover.models.result",
+    # STEP 6b  moderators
+    "moderate": "spillover.moderators.interaction",
     "compare": "spillover.tables.compare",
     "simulate": "spillover.simulation.simulate",
     "open_laboratory": "spillover.simulation.laboratory",
@@ -49,6 +51,7 @@ _STEPS = (
     "diagnostics",
     "models",
     "effects",
+    "moderators",
     "tables",
     "simulation",
     "audit",
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     from spillover.models.random_effects import fit_random
     from spillover.models.result import SpatialFit
     from spillover.models.spec import ModelSpec
+    from spillover.moderators.interaction import moderate
     from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel

@@ -22,6 +22,7 @@ from spillover.models.covariance import (
     region_scores,
     score_rows,
 )
+from spillover.numerics.kernels import wendland
 from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
@@ -143,8 +144,7 @@ def conley_covariance(
     n, t = point.residuals.shape
     chosen = _lags(lags, t) if t > 1 else 0
     near = sp.csr_matrix(distances(cutoff_km))
-    x = near.data / cutoff_km
-    near.data = np.where(x < 1.0, (1.0 - x) ** 4 * (4.0 * x + 1.0), 0.0)
+    near.data = wendland(near.data / cutoff_km)
     kernel = near + sp.identity(n, format="csr")
     rows = score_rows(point)
     meat = np.zeros((rows.shape[2], rows.shape[2]))

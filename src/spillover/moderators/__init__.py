@@ -1,0 +1,1 @@
+"""STEP 6b: what strengthens or weakens the spillover: moderators, regimes, thresholds."""
