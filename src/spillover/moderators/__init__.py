@@ -1,0 +1,1 @@
+"""STEP 6b: what strengthens a spillover, and how far it reaches."""
