@@ -11,7 +11,8 @@ import numpy as np
 from spillover.errors import AssumptionWarning, DesignError, OptionError
 from spillover.moderators.distance_design import DistanceDesign
 from spillover.moderators.residual_checks import ResidualChecks, serial_correlation
-from spillover.moderators.stacked import ErrorModel, Regression
+from spillover.moderators.stacked import ErrorModel
+from spillover.typing import FloatArray
 
 SERIAL = 0.2
 """AR(1) coefficient of the errors above which no covariance over T ≤ 20 periods covers."""
@@ -20,7 +21,7 @@ NARROW_MAP = 10.0
 """Widths of the map per cut-off below which Conley's errors lean to the small side."""
 
 
-def differencing_of(asked: float | Literal["auto"] | None, regression: Regression, design: DistanceDesign) -> float:
+def differencing_of(asked: float | Literal["auto"] | None, residuals: FloatArray, design: DistanceDesign) -> float:
     """The coefficient of the quasi-difference: as asked, or the AR(1) coefficient of the errors."""
     if asked is None:
         return 0.0
@@ -30,7 +31,7 @@ def differencing_of(asked: float | Literal["auto"] | None, regression: Regressio
                 "quasi_difference", got=repr(asked), expected='"auto", or a coefficient between −1 and 1, or None'
             )
         return float(asked)
-    found = serial_correlation(regression.residuals, design.transformation, design.periods)
+    found = serial_correlation(residuals, design.transformation, design.periods)
     if found is None:
         raise DesignError(
             "the serial correlation of the errors cannot be estimated",

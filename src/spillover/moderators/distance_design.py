@@ -36,7 +36,7 @@ class DistanceDesign:
     periods : the t periods in use.
     transformation : the means that are removed.
     y, x : (n, t) and (k, n, t) demeaned outcome and own regressors (with intercept where there are no effects).
-    senders : (q, n, t) the lagged regressors, not demeaned.
+    outcome, senders : (n, t) and (q, n, t) outcome and lagged regressors, not demeaned: means go after lagging.
     differencing : a of the quasi-difference z_t − a z_{t−1} that all variables went through; 0 for none.
     """
 
@@ -49,6 +49,7 @@ class DistanceDesign:
     transformation: Transformation
     y: FloatArray
     x: FloatArray
+    outcome: FloatArray
     senders: FloatArray
     differencing: float = 0.0
 
@@ -145,6 +146,7 @@ def build_distance_design(
         transformation=transformation,
         y=transformation.apply(y),
         x=transformation.apply(x),
+        outcome=np.array(y, dtype=float),
         senders=np.array(senders, dtype=float),
         differencing=differencing,
     )

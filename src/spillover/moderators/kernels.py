@@ -104,17 +104,23 @@ class Kernel:
         """The rate whose half-distance is this many km (above d_min for the power law)."""
         return float(LN2 / np.log(half_km / self.minimum_km)) if self.law == "power" else LN2 / half_km
 
-    def parameters(self, rate: float, shape: float = 0.0) -> dict[str, float]:
-        """The parameters under the names of their formulas."""
+    def parameters(self, rate: float, shape: float = 0.0, unit: str = "km") -> dict[str, float]:
+        """The parameters under the names of their formulas, in the unit of the distances."""
         if self.law == "exponential":
-            return {"decay_per_km": rate}
+            return {f"decay_per_{unit}": rate}
         if self.law == "power":
             return {"exponent": rate}
         if self.law == "stretched":
-            return {"decay_per_km": rate * LN2 ** (1.0 / shape - 1.0), "shape": shape}
+            return {f"decay_per_{unit}": rate * LN2 ** (1.0 / shape - 1.0), "shape": shape}
         if shape < _FLAT:
-            return {"exponent": np.inf, "d0_km": np.inf}
-        return {"exponent": 1.0 / shape, "d0_km": LN2 / rate / float(np.expm1(shape * LN2))}
+            return {"exponent": np.inf, f"d0_{unit}": np.inf}
+        return {"exponent": 1.0 / shape, f"d0_{unit}": LN2 / rate / float(np.expm1(shape * LN2))}
+
+    def searched(self, unit: str = "km") -> tuple[str, ...]:
+        """Names of the parameters that are searched: the rate, and the shape where there is one."""
+        if self.shapes is None:
+            return tuple(self.parameters(1.0, 0.0, unit))
+        return (f"rate_per_{unit}", "shape")
 
     @property
     def formula(self) -> str:

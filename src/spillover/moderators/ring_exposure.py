@@ -114,7 +114,7 @@ def expose(rings: Rings, senders: FloatArray, kind: Exposure, mass: FloatArray |
 def empty_columns(rings: Rings) -> tuple[FloatArray, tuple[str, ...]]:
     """((e, n) indicators of "no region in the ring", names) of rings that are empty for some receivers but not all."""
     void = rings.counts == 0
-    some = np.flatnonzero(void.any(axis=1) & ~void.all(axis=1))
+    some = [b for b, row in enumerate(void) if row.any() and not row.all()]
     return void[some].astype(float), tuple(f"no region at {rings.names[b]}" for b in some)
 
 
@@ -125,7 +125,7 @@ def mass_of(panel: Panel, name: str) -> FloatArray:
     if bad.any():
         raise ValueDomainError(
             f"{name!r} cannot be the mass of regions",
-            got=show_labels(region for region, out in zip(panel.regions, bad, strict=True) if out),
+            got=show_labels(panel.regions[i] for i in np.flatnonzero(bad)),
             expected="positive numbers in every cell",
         )
     return np.asarray(values.mean(axis=1))

@@ -187,7 +187,7 @@ def fit_rings(
     design = build_distance_design(formula, panel, distances, **options)
     rings = build_rings(design.distances, edges)
     first = _regression(design, rings, "sum", None)[0]
-    a = differencing_of(quasi_difference, first, design)
+    a = differencing_of(quasi_difference, first.residuals, design)
     if a:
         design = build_distance_design(formula, panel, design.distances, **options, differencing=a)
         first = _regression(design, rings, "sum", None)[0]
