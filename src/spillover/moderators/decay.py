@@ -13,7 +13,6 @@ from spillover.errors import OptionError, WeakIdentificationWarning, WeightsErro
 from spillover.inference.estimates import Estimates
 from spillover.models.spec import Groups, Segments
 from spillover.moderators.cautions import differencing_of, resolve_errors, tell_residuals
-from spillover.moderators.decay_lag import PeriodDummies
 from spillover.moderators.decay_profile import Interval, Profile
 from spillover.moderators.decay_result import DecayFit
 from spillover.moderators.decay_search import DecayTask, FoundDecay, search_decay
@@ -224,8 +223,8 @@ def _notes(task: DecayTask, found: FoundDecay, chosen: str) -> tuple[str, ...]:
         )
     if task.row:
         notes.append("Rows of W sum to one: a remote region receives as much as a central one, which is another model.")
-    if found.lag is not None and type(design.transformation) is PeriodDummies and design.transformation.removes_periods:
-        notes.append("Rows of W do not sum to one: period effects are dummies, and ρ carries a bias of order 1/n.")
+    if found.lag is not None and found.lag.determinants.centred:
+        notes.append("Rows of W do not sum to one: period effects are removed with a centred score of ρ.")
     if chosen == "wald" and found.checks.spatial:
         notes.append(
             "Residuals of near regions are related: the profile-likelihood interval would be too short, and the Wald "

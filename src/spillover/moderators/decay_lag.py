@@ -16,7 +16,7 @@ from spillover.moderators.decay_slx import normalised_slope
 from spillover.moderators.distance_design import DistanceDesign
 from spillover.moderators.kernel_determinant import KernelDeterminants
 from spillover.numerics.least_squares import Projection
-from spillover.numerics.within import Transformation
+from spillover.numerics.within import Centring, Transformation
 from spillover.typing import FloatArray
 
 LAG_LIMIT = 5_000
@@ -24,27 +24,34 @@ LAG_LIMIT = 5_000
 
 
 @dataclass(frozen=True, eq=False)
-class PeriodDummies(Transformation):
-    """Region means transformed away exactly, period means removed as dummies: T* = t − 1, n* = n.
+class CentredPeriods(Transformation):
+    """Means removed from the equation of a W whose rows do not sum to one, with the counts n* = n − 1, T* = t − 1.
 
-    The exact transformation of period effects needs Wι = ι, which a W with one scale for all links does not have. The
-    estimate of ρ then carries a bias of order 1/n.
+    With Wι = ι the transformation of Lee & Yu (2010) takes a unit root out of ln|S|. Without it the score of ρ has mean
+    σ²(tr JG − tr G) per period once period means are removed: of order one, and not small against its spread for a W
+    that links all regions. Taking tr(J ln S) for ln|S| centres the score, and equals Lee & Yu's ln|S| − ln(1 − ρ) when
+    Wι = ι. The log-determinant carries the correction, so that no unit root is left to be taken out here.
     """
 
     @property
     def unit_roots(self) -> int:
-        """None is transformed away."""
+        """None on top of what tr(J ln S) takes out."""
         return 0
 
     @property
-    def region_shares(self) -> FloatArray:
-        """(n,) ones: they sum to n* = n."""
-        return np.ones(self.n)
+    def n_star(self) -> int:
+        """n less the period means removed."""
+        return self.n - len(self.group_means)
+
+    @cached_property
+    def centring(self) -> Centring:
+        """J: operators of scores stand between period means."""
+        return Centring(self.n, self.group_means)
 
 
-def dummies_for_periods(plain: Transformation) -> Transformation:
+def centred_periods(plain: Transformation) -> Transformation:
     """The transformation for a W whose rows do not sum to one."""
-    return PeriodDummies(plain.effects, plain.correction, plain.n, plain.t, plain.groups, plain.segments)
+    return CentredPeriods(plain.effects, plain.correction, plain.n, plain.t, plain.groups, plain.segments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +217,6 @@ class LagLikelihood:
         return [part / scale for part in dense]
 
 
-def with_dummies(design: DistanceDesign) -> DistanceDesign:
-    """The design with period effects as dummies; its demeaned arrays are the same."""
-    return replace(design, transformation=dummies_for_periods(design.transformation))
+def with_centred_periods(design: DistanceDesign) -> DistanceDesign:
+    """The design with the counts of a W whose rows do not sum to one; its demeaned arrays are the same."""
+    return replace(design, transformation=centred_periods(design.transformation))

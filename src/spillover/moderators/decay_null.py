@@ -14,7 +14,6 @@ import numpy as np
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.moderators.decay_lag import LagLikelihood
 from spillover.moderators.decay_slx import SlxLikelihood
-from spillover.numerics.within import Centring
 from spillover.typing import FloatArray
 
 NAME = "sup-LR"
@@ -96,7 +95,7 @@ def sup_test_lag(
     slx = SlxLikelihood(design, likelihood.determinants.kernel, likelihood.determinants.row)
     e = slx.outcome.reshape(n, t)
     sigma2 = float(np.sum(e**2)) / transformation.m
-    centring = Centring(n, transformation.group_means)
+    centring = transformation.centring
     scores, informations = [], []
     for rate, shape in trials:
         weights = likelihood.determinants.weights(rate, shape)[0]

@@ -12,7 +12,7 @@ from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.models.robust import cluster_covariance, conley_covariance, driscoll_kraay_covariance
 from spillover.moderators.decay_effects import effects_lag, effects_slx
-from spillover.moderators.decay_lag import LagLikelihood, LagPoint, with_dummies
+from spillover.moderators.decay_lag import LagLikelihood, LagPoint, with_centred_periods
 from spillover.moderators.decay_null import sup_test_lag, sup_test_slx
 from spillover.moderators.decay_profile import Interval, Profile, ProfileSearch
 from spillover.moderators.decay_slx import SlxLikelihood
@@ -169,8 +169,9 @@ def search_decay(task: DecayTask, design: DistanceDesign) -> FoundDecay:
     """The maximum of the profile and its interval."""
     lag = None
     if task.model != "slx":
-        design = design if task.row or not design.transformation.removes_periods else with_dummies(design)
-        determinants = KernelDeterminants(design.distances, task.kernel, task.row, task.limits, task.progress)
+        centred = design.transformation.removes_periods and not task.row
+        design = with_centred_periods(design) if centred else design
+        determinants = KernelDeterminants(design.distances, task.kernel, task.row, centred, task.limits, task.progress)
         lag = LagLikelihood(design, determinants, task.model == "sdm")
     slx = SlxLikelihood(design, task.kernel, task.row)
     search = ProfileSearch(slx if lag is None else lag, task.kernel)

@@ -1,13 +1,14 @@
 """ln|I − ρW| of kernel weights at any decay: all eigenvalues, or for many regions those at a few decays in between.
 
-W is κ(D) divided by its largest eigenvalue (or by its row sums), so that ρ = 1 is the upper bound at every decay. The
-singular part is ln(1 − ρ); what is left is a smooth function of the log of the rate, and so is interpolated between
-Chebyshev nodes.
+W is κ(D) divided by its largest eigenvalue (or by its row sums), so that ρ = 1 is the upper bound at every decay. Sums
+over the spectrum are smooth functions of the log of the rate, and are interpolated between Chebyshev nodes.
+
+Where period means are removed and rows do not sum to one, tr(J ln S) takes the place of ln|S| = tr(ln S), which centres
+the score of ρ. ι'ln(S)ι/n comes from Lanczos steps that begin with ι.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,35 +20,37 @@ from spillover.errors import EstimationError
 from spillover.moderators.decay_slx import normalise
 from spillover.moderators.distances import Distances, Pattern
 from spillover.moderators.kernels import Kernel
-from spillover.numerics.logdet import SpectralLogDeterminant
+from spillover.numerics.quadrature import quadrature_of_ones
 from spillover.typing import FloatArray, Progress
 
 EXACT_LIMIT = 800
 """Regions up to which all eigenvalues are found at every trial (0.1 s)."""
 
 NODES = 9
+STEPS = 40
 EDGE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class MixedLogDeterminant:
-    """Σ_j l_j Σ_i ln|1 − ρω_ij| over nodes j with Lagrange weights l_j that sum to one."""
+class WeightedLogDeterminant:
+    """Σ w ln(1 − ρx) over nodes x (m,) with weights w (m,): eigenvalues with weight one, and what is taken off."""
 
-    weights: FloatArray
-    parts: tuple[SpectralLogDeterminant, ...]
+    nodes: np.ndarray
+    weights: np.ndarray
     interval: tuple[float, float]
     method: str
-    error: float
+    error: float = 0.0
 
     def value(self, rho: FloatArray | float) -> FloatArray:
-        """ln|I − ρW|; O(nodes · n) for each ρ."""
-        return np.asarray(sum(w * part.value(rho) for w, part in zip(self.weights, self.parts, strict=True)))
+        """The sum, elementwise in ρ; O(m) for each."""
+        grid = np.atleast_1d(np.asarray(rho, dtype=float))
+        terms = np.log(1.0 - grid[:, None] * self.nodes[None, :])
+        return np.asarray((terms @ self.weights).real.reshape(np.shape(rho)))
 
     def derivatives(self, rho: float) -> tuple[float, float]:
-        """(−tr G, −tr G²)."""
-        found = np.array([part.derivatives(rho) for part in self.parts])
-        first, second = self.weights @ found
-        return float(first), float(second)
+        """First and second derivative in ρ."""
+        g = self.nodes / (1.0 - rho * self.nodes)
+        return float(-(g @ self.weights).real), float(-((g * g) @ self.weights).real)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ class KernelEngine:
     """What `ConcentratedLikelihood` asks of an engine: bounds and a log-determinant."""
 
     bounds: tuple[float, float]
-    log_determinant: SpectralLogDeterminant | MixedLogDeterminant
+    log_determinant: WeightedLogDeterminant
 
     @property
     def rough(self) -> KernelEngine:
@@ -63,7 +66,7 @@ class KernelEngine:
         return self
 
     def is_precise(self, rho: float, information: float, copies: float) -> bool:
-        """Interpolation errors are told, not sharpened."""
+        """Nothing here is stochastic."""
         return True
 
 
@@ -74,15 +77,17 @@ class KernelDeterminants:
     Attributes
     ----------
     row : rows of sum one instead of one scale for all links.
+    centred : tr(J ln S) instead of ln|S|.
     limits : rates that are searched; nodes lie between them.
     """
 
     distances: Distances
     kernel: Kernel
     row: bool
+    centred: bool
     limits: tuple[float, float]
     progress: Progress
-    _nodes: list[tuple[float, SpectralLogDeterminant]] = field(default_factory=list)
+    _nodes: list[WeightedLogDeterminant] = field(default_factory=list)
 
     @property
     def exact(self) -> bool:
@@ -96,19 +101,34 @@ class KernelDeterminants:
     def weights(self, rate: float, shape: float) -> tuple[Pattern, float, KernelEngine]:
         """(W, the number κ(D) was divided by (1 for row sums), engine)."""
         plain = self.plain(rate, shape)
+        if self.exact:
+            w, scale, found = self._spectral(plain)
+            return w, scale, _engine(found)
+        engine = self._interpolated(rate)
         if self.row:
-            w, scale = normalise(plain, True), 1.0
-            return w, scale, self._engine(lambda: _row_spectrum(plain), rate)
-        if self.exact:
-            values = spectrum(plain)
-            scale = float(values.real.max())
-            return plain / scale, scale, self._engine(lambda: values / scale, rate)
+            return normalise(plain, True), 1.0, engine
         scale = top_eigenvalue(plain)
-        return plain / scale, scale, self._engine(lambda: spectrum(plain) / scale, rate)
+        return plain / scale, scale, engine
 
-    def _engine(self, values: Callable[[], FloatArray], rate: float) -> KernelEngine:
-        if self.exact:
-            return _engine_of(values())
+    def _spectral(self, plain: Pattern) -> tuple[Pattern, float, WeightedLogDeterminant]:
+        """(W, scale, exact log-determinant)."""
+        if self.row:
+            return normalise(plain, True), 1.0, _of_spectrum(row_spectrum(plain))
+        values = spectrum(plain)
+        scale = float(values.real.max())
+        w = plain / scale
+        found = _of_spectrum(values / scale)
+        if self.centred:
+            nodes, weights = quadrature_of_ones(w, not np.iscomplexobj(values), STEPS)
+            found = WeightedLogDeterminant(
+                np.concatenate([found.nodes, nodes]),
+                np.concatenate([found.weights, -weights]),
+                found.interval,
+                found.method,
+            )
+        return w, scale, found
+
+    def _interpolated(self, rate: float) -> KernelEngine:
         if self.kernel.shapes is not None:
             raise EstimationError(
                 f"a lag model with the {self.kernel.law} law needs an eigenvalue problem for every trial",
@@ -116,46 +136,46 @@ class KernelDeterminants:
                 expected=f"at most {EXACT_LIMIT} for laws with a shape",
                 fix='use kernel="exponential" or "power", or model="slx"',
             )
-        self._prepare()
-        centre, half = np.mean(np.log(self.limits)), np.diff(np.log(self.limits))[0] / 2.0
+        places, centre, half = self._places()
+        if not self._nodes:
+            for k, place in enumerate(places):
+                plain = self.plain(float(np.exp(centre + half * place)), 0.0)
+                self._nodes.append(self._spectral(plain)[2])
+                self.progress("log-determinants", 0.5 * (k + 1) / NODES)
         at = (np.log(rate) - centre) / half
-        nodes = _chebyshev_nodes()
-        share = np.array([np.prod([(at - b) / (a - b) for b in nodes if b != a]) for a in nodes])
-        parts = tuple(part for _, part in self._nodes)
-        low = max(part.interval[0] for part in parts)
-        high = min(part.interval[1] for part in parts)
-        method = f"eigenvalues at {NODES} decays, interpolated"
-        return KernelEngine((low, high), MixedLogDeterminant(share, parts, (low, high), method, 0.0))
+        shares = [np.prod([(at - b) / (a - b) for b in places if b != a]) for a in places]
+        low = max(node.interval[0] for node in self._nodes)
+        high = min(node.interval[1] for node in self._nodes)
+        mixed = WeightedLogDeterminant(
+            np.concatenate([node.nodes for node in self._nodes]),
+            np.concatenate([share * node.weights for share, node in zip(shares, self._nodes, strict=True)]),
+            (low, high),
+            f"eigenvalues at {NODES} decays, interpolated",
+        )
+        return _engine(mixed)
 
-    def _prepare(self) -> None:
-        """Spectra at the nodes; once."""
-        if self._nodes:
-            return
-        centre, half = np.mean(np.log(self.limits)), np.diff(np.log(self.limits))[0] / 2.0
-        for k, node in enumerate(_chebyshev_nodes()):
-            rate = float(np.exp(centre + half * node))
-            plain = self.plain(rate, 0.0)
-            values = _row_spectrum(plain) if self.row else spectrum(plain)
-            found = _engine_of(values if self.row else values / values.real.max()).log_determinant
-            assert isinstance(found, SpectralLogDeterminant)
-            self._nodes.append((rate, found))
-            self.progress("log-determinants", 0.5 * (k + 1) / NODES)
+    def _places(self) -> tuple[FloatArray, float, float]:
+        """(nodes in [−1, 1], middle and half-width of the logs of the rates)."""
+        low, high = np.log(self.limits)
+        places = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+        return np.asarray(places), float(low + high) / 2.0, float(high - low) / 2.0
 
 
-def _chebyshev_nodes() -> FloatArray:
-    """Extrema of the Chebyshev polynomial on [−1, 1], ends included."""
-    return np.asarray(-np.cos(np.pi * np.arange(NODES) / (NODES - 1)))
+def _engine(found: WeightedLogDeterminant) -> KernelEngine:
+    return KernelEngine(found.interval, found)
 
 
-def _engine_of(values: FloatArray) -> KernelEngine:
+def _of_spectrum(values: np.ndarray) -> WeightedLogDeterminant:
+    """ln|S| from all eigenvalues of a W whose largest is one."""
     real = values.real[np.abs(values.imag) < 1e-9] if np.iscomplexobj(values) else values
     negative = float(real.min())
     low = 1.0 / negative if negative < 0 else -1.0
     width = 1.0 - low
-    return KernelEngine((low, 1.0), SpectralLogDeterminant(values, (low + EDGE * width, 1.0 - EDGE * width)))
+    interval = (low + EDGE * width, 1.0 - EDGE * width)
+    return WeightedLogDeterminant(values, np.ones(values.size), interval, "all eigenvalues")
 
 
-def spectrum(matrix: Pattern) -> FloatArray:
+def spectrum(matrix: Pattern) -> np.ndarray:
     """All eigenvalues; real where the matrix is symmetric."""
     dense = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
     if np.array_equal(dense, dense.T):
@@ -163,7 +183,7 @@ def spectrum(matrix: Pattern) -> FloatArray:
     return np.asarray(scipy.linalg.eigvals(dense, check_finite=False))
 
 
-def _row_spectrum(plain: Pattern) -> FloatArray:
+def row_spectrum(plain: Pattern) -> np.ndarray:
     """Eigenvalues of the row-standardised matrix; by its symmetric form where distances are symmetric."""
     dense = plain if isinstance(plain, np.ndarray) else plain.toarray()
     sums = dense.sum(axis=1)
