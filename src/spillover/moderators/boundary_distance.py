@@ -21,9 +21,9 @@ class BoundaryDistance:
     Attributes
     ----------
     distance : the first threshold from which on the sup-t band holds zero; None if the last one still excludes it.
-    lower : the spillover reaches further than this, with the confidence of the level: the largest threshold at which
-        "no spillover from beyond here, nor from beyond any later threshold" is rejected, by the step-down sup-t test.
-        None if it is rejected nowhere.
+    lower : the spillover reaches further than this, with the confidence of the level: the last of the thresholds, taken
+        in order, at which "no spillover from beyond here, nor from beyond any later one" is rejected by the largest |t|.
+        None if it is not rejected at the first.
     upper : None: nothing bounds it.
     resampled_low, resampled_high : central range of `distance` over draws from the joint law of the curve around its
         estimates: where power would end in samples like this one. It describes the estimate; it is no interval for
@@ -54,12 +54,13 @@ def find_boundary(
     """The boundary of a curve (H,) with the sup-t critical value and (draws, H) null statistics."""
     statistics = np.abs(estimates.values / estimates.std_errors)
     at = first_quiet(statistics[None] > critical)[0]
-    # step down: the null "zero from threshold k on" is tested by the largest statistic from k on
+    # The nulls "zero from threshold k on" are nested, so they are tested in order up to the first that is not rejected:
+    # the first true one is rejected with the probability of the level, and with it all that follow.
     tails = np.maximum.accumulate(np.abs(null)[:, ::-1], axis=1)[:, ::-1]
     quantiles = np.quantile(tails, level, axis=0)
     largest = np.maximum.accumulate(statistics[::-1])[::-1]
     refused = largest > quantiles
-    quiet = int(first_quiet(refused[None])[0])
+    quiet = int(np.argmin(refused)) if not refused.all() else refused.size
     lower = None if quiet == 0 else float(thresholds[quiet - 1])
     signal = estimates.values / estimates.std_errors
     again = first_quiet(np.abs(signal + null) > critical)

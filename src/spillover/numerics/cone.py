@@ -45,6 +45,15 @@ class FallingCone:
         last = (along - float(self._last @ steps)) / self._norm
         return np.asarray(self._steps @ np.append(steps, last)), float(gap**2)
 
+    def distances(self, points: FloatArray) -> FloatArray:
+        """(m,) squared distances of points (m, B) to the cone."""
+        whitened = scipy.linalg.solve_triangular(self._root, points.T, lower=True).T
+        if self._free is not None:
+            whitened = whitened - np.outer(whitened @ self._free, self._free)
+            if self._design.shape[1] == 0:
+                return np.zeros(len(points))
+        return np.array([nnls(self._design, each)[1] ** 2 for each in whitened])
+
 
 def distance_draws(
     cone: FallingCone, covariance: FloatArray, df: float | None, draws: int, generator: np.random.Generator
@@ -57,4 +66,4 @@ def distance_draws(
     z = generator.standard_normal((draws, covariance.shape[0])) @ root.T
     if df is not None:
         z *= np.sqrt(df / generator.chisquare(df, size=(draws, 1)))
-    return np.array([cone.project(each)[1] for each in z])
+    return cone.distances(z)
