@@ -21,9 +21,9 @@ class BoundaryDistance:
     Attributes
     ----------
     distance : the first threshold from which on the sup-t band holds zero; None if the last one still excludes it.
-    lower : the spillover reaches further than this, with the confidence of the level: the last of the thresholds, taken
-        in order, at which "no spillover from beyond here, nor from beyond any later one" is rejected by the largest |t|.
-        None if it is not rejected at the first.
+    lower : the spillover reaches further than this, with the confidence of the level: the last of the thresholds,
+        taken in order, at which "no spillover from beyond here, nor from beyond any later one" is rejected by the
+        largest |t|. None if it is not rejected at the first.
     upper : None: nothing bounds it.
     resampled_low, resampled_high : central range of `distance` over draws from the joint law of the curve around its
         estimates: where power would end in samples like this one. It describes the estimate; it is no interval for
