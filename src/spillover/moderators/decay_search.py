@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,9 @@ from spillover.moderators.kernels import Kernel
 from spillover.moderators.residual_checks import ResidualChecks, check_residuals
 from spillover.moderators.stacked import ErrorModel, Regression, stacked_covariance
 from spillover.typing import FloatArray, Progress
+
+CLOSER = 1.6
+"""Factor around the rough decay that is searched again with precise log-determinants."""
 
 FLAT_SHAPE = 1e-3
 """A shape this close to an end of its range counts as fixed there."""
@@ -177,5 +180,30 @@ def search_decay(task: DecayTask, design: DistanceDesign) -> FoundDecay:
     search = ProfileSearch(slx if lag is None else lag, task.kernel)
     profile = search.maximise(task.limits, task.progress)
     interval = search.interval(profile, task.level)
+    evaluations = search.evaluations
+    if lag is not None and not lag.determinants.exact:
+        profile, interval, more = _look_closer(task, lag, profile, interval)
+        evaluations += more
     task.progress("interval", 0.85)
-    return FoundDecay(design, slx, lag, profile, interval, search.evaluations)
+    return FoundDecay(design, slx, lag, profile, interval, evaluations)
+
+
+def _look_closer(
+    task: DecayTask, lag: LagLikelihood, rough: Profile, interval: Interval
+) -> tuple[Profile, Interval, int]:
+    """The search again inside a window around the rough interval, where interpolated log-determinants are precise."""
+    low, high = task.limits
+    window = (
+        low if interval.low is None else max(low, min(interval.low / 1.2, rough.rate / CLOSER)),
+        high if interval.high is None else min(high, max(interval.high * 1.2, rough.rate * CLOSER)),
+    )
+    lag.determinants.focus(window)
+    search = ProfileSearch(lag, task.kernel)
+    profile = search.maximise(window, task.progress)
+    found = search.interval(profile, task.level)
+    inside = replace(
+        found,
+        low=window[0] if found.low is None and window[0] > low else found.low,
+        high=window[1] if found.high is None and window[1] < high else found.high,
+    )
+    return profile, inside, search.evaluations

@@ -78,7 +78,7 @@ class KernelDeterminants:
     ----------
     row : rows of sum one instead of one scale for all links.
     centred : tr(J ln S) instead of ln|S|.
-    limits : rates that are searched; nodes lie between them.
+    limits : rates that are searched; nodes lie between them, or in a narrower window once it is known.
     """
 
     distances: Distances
@@ -88,6 +88,11 @@ class KernelDeterminants:
     limits: tuple[float, float]
     progress: Progress
     _nodes: list[WeightedLogDeterminant] = field(default_factory=list)
+
+    def focus(self, limits: tuple[float, float]) -> None:
+        """Nodes between these rates from now on: nine over a factor of 2.5 leave an error of 10⁻⁵."""
+        self.limits = limits
+        self._nodes = []
 
     @property
     def exact(self) -> bool:
