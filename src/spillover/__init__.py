@@ -29,6 +29,16 @@ _PUBLIC = {
     # STEP 6b  moderators
     "moderate": "spillover.moderators.interaction",
     "compare": "spillover.tables.compare",
+    "fit_rings": "spillover.moderators.rings",
+    "fit_boundary": "spillover.moderators.boundary",
+    "fit_decay": "spillover.moderators.decay",
+    "compare_kernels": "spillover.moderators.compare_kernels",
+    "fit_kernel_spline": "spillover.moderators.kernel_spline",
+    "measure_distances": "spillover.moderators.distances",
+    "read_distances": "spillover.moderators.distances",
+    "fit_decay_table": "spillover.moderators.decay_table",
+    "fit_joint_decay": "spillover.moderators.decay_table",
+    "fit_dose_table": "spillover.moderators.dose_table",
     "simulate": "spillover.simulation.simulate",
     "open_laboratory": "spillover.simulation.laboratory",
     "recover_estimator": "spillover.simulation.harness",
@@ -75,7 +85,15 @@ if TYPE_CHECKING:
     from spillover.models.random_effects import fit_random
     from spillover.models.result import SpatialFit
     from spillover.models.spec import ModelSpec
+    from spillover.moderators.boundary import fit_boundary
+    from spillover.moderators.compare_kernels import compare_kernels
+    from spillover.moderators.decay import fit_decay
+    from spillover.moderators.decay_table import fit_decay_table, fit_joint_decay
+    from spillover.moderators.distances import measure_distances, read_distances
+    from spillover.moderators.dose_table import fit_dose_table
     from spillover.moderators.interaction import moderate
+    from spillover.moderators.kernel_spline import fit_kernel_spline
+    from spillover.moderators.rings import fit_rings
     from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel

@@ -22,7 +22,6 @@ from spillover.models.covariance import (
     region_scores,
     score_rows,
 )
-from spillover.numerics.kernels import wendland
 from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
@@ -117,7 +116,7 @@ def driscoll_kraay_covariance(point: Point, lags: int | None = None) -> tuple[Fl
     """
     t = point.residuals.shape[1]
     _needs_periods(point, 10, "Driscoll–Kraay errors")
-    chosen = _lags(lags, t)
+    chosen = time_lags(lags, t)
     h = period_scores(point, score_rows(point))
     meat = h.T @ h
     for lag in range(1, chosen + 1):
@@ -142,25 +141,35 @@ def conley_covariance(
     regions.
     """
     n, t = point.residuals.shape
-    chosen = _lags(lags, t) if t > 1 else 0
-    near = sp.csr_matrix(distances(cutoff_km))
-    near.data = wendland(near.data / cutoff_km)
-    kernel = near + sp.identity(n, format="csr")
-    rows = score_rows(point)
-    meat = np.zeros((rows.shape[2], rows.shape[2]))
-    for lag in range(chosen + 1):
-        weight = 1.0 - lag / (chosen + 1)
-        for s in range(t - lag):
-            cross = rows[:, s].T @ (kernel @ rows[:, s + lag])
-            meat += weight * (cross if lag == 0 else cross + cross.T)
+    chosen = time_lags(lags, t) if t > 1 else 0
+    meat = product_kernel_sum(score_rows(point), distances(cutoff_km), cutoff_km, chosen)
     gap = np.abs(np.subtract.outer(np.arange(t), np.arange(t)))
-    meat = add_off_diagonal(point, (meat + meat.T) / 2.0, np.maximum(1.0 - gap / (chosen + 1), 0.0))
+    meat = add_off_diagonal(point, meat, np.maximum(1.0 - gap / (chosen + 1), 0.0))
     covariance = _sandwich(point, meat) * n / (n - 1)
     check_definite(covariance, "Conley", "a cut-off that is long relative to the map")
     return covariance, float(n - 1)
 
 
-def _lags(lags: int | None, t: int) -> int:
+def product_kernel_sum(rows: FloatArray, near: sp.csr_matrix, cutoff_km: float, lags: int) -> FloatArray:
+    """(k, k) Σ K(d_ij) (1 − |t − u|/(lags + 1)) s_it s_ju' of rows (n, t, k), K Wendland's kernel.
+
+    near : (n, n) distances of the pairs within the cut-off; stored zeros are other regions at the same place.
+
+    Cost: O(links t k + n t k² lags).
+    """
+    n, t, k = rows.shape
+    x = near.data / cutoff_km
+    weights = np.where(x < 1.0, (1.0 - x) ** 4 * (4.0 * x + 1.0), 0.0)
+    kernel = sp.csr_matrix((weights, near.indices, near.indptr), shape=(n, n))
+    smooth = (rows.reshape(n, t * k) + kernel @ rows.reshape(n, t * k)).reshape(n, t, k)
+    total = np.zeros((k, k))
+    for lag in range(lags + 1):
+        cross = np.einsum("nsk,nsl->kl", rows[:, : t - lag], smooth[:, lag:], optimize=True)
+        total += (1.0 - lag / (lags + 1)) * (cross if lag == 0 else cross + cross.T)
+    return (total + total.T) / 2.0
+
+
+def time_lags(lags: int | None, t: int) -> int:
     """Lags in time: as asked, or ⌊4 (t/100)^{2/9}⌋."""
     if lags is None:
         return int(4 * (t / 100) ** (2 / 9))
