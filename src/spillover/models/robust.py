@@ -95,12 +95,9 @@ def driscoll_kraay_covariance(point: Point, lags: int | None = None) -> tuple[Fl
     """
     t = point.residuals.shape[1]
     _needs_periods(point, 10, "Driscoll–Kraay errors")
-    chosen = _lags(lags, t)
+    chosen = choose_lags(lags, t)
     h = period_scores(point, score_rows(point))
-    meat = h.T @ h
-    for lag in range(1, chosen + 1):
-        cross = h[lag:].T @ h[:-lag]
-        meat += (1 - lag / (chosen + 1)) * (cross + cross.T)
+    meat = bartlett_products(h, h, chosen)
     covariance = _sandwich(point, meat) * t / (t - 1)
     check_definite(covariance, "Driscoll–Kraay", f"{t} periods for {len(covariance)} parameters")
     return covariance, float(t - 1)
@@ -120,18 +117,9 @@ def conley_covariance(
     regions.
     """
     n, t = point.residuals.shape
-    chosen = _lags(lags, t) if t > 1 else 0
-    near = sp.csr_matrix(distances(cutoff_km))
-    x = near.data / cutoff_km
-    near.data = np.where(x < 1.0, (1.0 - x) ** 4 * (4.0 * x + 1.0), 0.0)
-    kernel = near + sp.identity(n, format="csr")
+    chosen = choose_lags(lags, t) if t > 1 else 0
     rows = score_rows(point)
-    meat = np.zeros((rows.shape[2], rows.shape[2]))
-    for lag in range(chosen + 1):
-        weight = 1.0 - lag / (chosen + 1)
-        for s in range(t - lag):
-            cross = rows[:, s].T @ (kernel @ rows[:, s + lag])
-            meat += weight * (cross if lag == 0 else cross + cross.T)
+    meat = near_products(rows, rows, wendland_kernel(distances(cutoff_km), cutoff_km), chosen)
     gap = np.abs(np.subtract.outer(np.arange(t), np.arange(t)))
     meat = add_off_diagonal(point, (meat + meat.T) / 2.0, np.maximum(1.0 - gap / (chosen + 1), 0.0))
     covariance = _sandwich(point, meat) * n / (n - 1)
@@ -139,7 +127,36 @@ def conley_covariance(
     return covariance, float(n - 1)
 
 
-def _lags(lags: int | None, t: int) -> int:
+def bartlett_products(left: FloatArray, right: FloatArray, lags: int) -> FloatArray:
+    """(p, q) Σ_tu K(t, u) left_t right_u' of period sums (t, p) and (t, q), K Bartlett's kernel."""
+    total = left.T @ right
+    for lag in range(1, lags + 1):
+        total += (1 - lag / (lags + 1)) * (left[lag:].T @ right[:-lag] + left[:-lag].T @ right[lag:])
+    return np.asarray(total)
+
+
+def wendland_kernel(distances: sp.csr_matrix, cutoff_km: float) -> sp.csr_matrix:
+    """(n, n) Wendland's kernel of distances in km, one on the diagonal; pairs that are not stored are further away."""
+    near = sp.csr_matrix(distances, copy=True)
+    x = near.data / cutoff_km
+    near.data = np.where(x < 1.0, (1.0 - x) ** 4 * (4.0 * x + 1.0), 0.0)
+    return sp.csr_matrix(near + sp.identity(near.shape[0], format="csr"))
+
+
+def near_products(left: FloatArray, right: FloatArray, kernel: sp.csr_matrix, lags: int) -> FloatArray:
+    """(p, q) Σ_ij K_ij Σ_tu K(t, u) left_it right_ju' of rows (n, t, p) and (n, t, q), K(t, u) Bartlett's kernel."""
+    t = left.shape[1]
+    total = np.zeros((left.shape[2], right.shape[2]))
+    for lag in range(lags + 1):
+        weight = 1.0 - lag / (lags + 1)
+        for s in range(t - lag):
+            total += weight * (left[:, s].T @ (kernel @ right[:, s + lag]))
+            if lag:
+                total += weight * (left[:, s + lag].T @ (kernel @ right[:, s]))
+    return total
+
+
+def choose_lags(lags: int | None, t: int) -> int:
     """Lags in time: as asked, or ⌊4 (t/100)^{2/9}⌋."""
     if lags is None:
         return int(4 * (t / 100) ** (2 / 9))
