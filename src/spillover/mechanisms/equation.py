@@ -3,7 +3,7 @@
     talent ~ hti + W*hti + W*talent + log(gdp)
 
 `W*hti` is the spatial lag of hti, and `W*talent`, the lag of the response itself, is the equation's ρ. Any name of a
-W that was given stands before the star: `road*hti`. Everything else is the grammar of all formulas (docs/decisions/005).
+W that was given stands before the star: `road*hti`. The rest is the grammar of all formulas (docs/decisions/005).
 """
 
 from __future__ import annotations
@@ -127,6 +127,11 @@ def write_equation(
     """The formula of an equation from its parts, for the short form of `mediate`."""
     terms = [*sources, *(f"{lag}*{source}" for source in lagged), *([f"{lag}*{response}"] if feedback else [])]
     return f"{response} ~ {' + '.join(terms)}"
+
+
+def as_term(expression: str) -> str:
+    """An expression as a term of a formula: arithmetic goes into I(...)."""
+    return expression if len(split_at(expression, "+-*/^%")) == 1 else f"I({expression})"
 
 
 def has_formula(text: str) -> bool:

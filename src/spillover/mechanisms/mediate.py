@@ -8,7 +8,7 @@ from typing import Any
 
 from spillover.errors import OptionError, check_option
 from spillover.mechanisms.decomposition import check_additive, numbers_at
-from spillover.mechanisms.equation import OUTCOME, Equation, has_formula, parse_equation, write_equation
+from spillover.mechanisms.equation import OUTCOME, Equation, as_term, has_formula, parse_equation, write_equation
 from spillover.mechanisms.estimate import Settings, fit_equations, joint
 from spillover.mechanisms.joint import JOINT
 from spillover.mechanisms.result import MediationResult
@@ -151,8 +151,7 @@ def _read(
     equations = {}
     for name, text in texts.items():
         if not has_formula(text):
-            sources = [treatment, *(responses if name == OUTCOME else []), *controls]
-            sources = [source if source.replace("`", "").isidentifier() else source for source in sources]
+            sources = [as_term(s) for s in (treatment, *(responses if name == OUTCOME else []), *controls)]
             lagged = sources if model in ("slx", "sdm") else []
             text = write_equation(text, sources, lagged, feedback=model in ("sar", "sdm"))
         equations[name] = parse_equation(name, text)

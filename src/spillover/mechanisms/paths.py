@@ -1,10 +1,10 @@
 """The effect along a path as a number, multilinear in what its arrows and feedbacks contribute.
 
-A path is a product of matrices,  S_y^{-1} B_k S_k^{-1} A_k  for the one through mediator k. Every arrow is a combination
-Σ_w c_w W_w, and every S^{-1}(ρ) = Σ_j u_j(ρ) R_j over fixed matrices R_j: at the estimate the inverse and its
-derivative, or inverses at nodes between which S^{-1} is interpolated. So tr P / n and ι'Pι / n are a table of numbers,
-made once, contracted with the vectors c and u: the table serves values, gradients, thousands of draws, and every
-switching on and off of a spatial term.
+A path is a product of matrices,  S_y^{-1} B_k S_k^{-1} A_k  for the one through mediator k. Every arrow is a
+combination Σ_w c_w W_w, and every S^{-1}(ρ) = Σ_j u_j(ρ) R_j over fixed matrices R_j: at the estimate the inverse and
+its derivative, or inverses at nodes between which S^{-1} is interpolated. So tr P / n and ι'Pι / n are a table of
+numbers, made once, contracted with the vectors c and u: the table serves values, gradients, thousands of draws, and
+every switching on and off of a spatial term.
 """
 
 from __future__ import annotations

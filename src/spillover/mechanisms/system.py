@@ -232,9 +232,10 @@ def _check_hidden(system: System, equation: Equation) -> None:
             continue
         for expression, node in system.nodes.items():
             if variables_of(expression) <= variables_of(factor) and not _is_lag(factor):
+                role = "the treatment" if node == TREATMENT else f"channel {node!r}"
                 raise FormulaError(
-                    f"equation of {equation.name!r}: {factor!r} contains {expression!r} "
-                    f"({'the treatment' if node == TREATMENT else f'channel {node!r}'}), so that its effect is not told",
+                    f"equation of {equation.name!r}: {factor!r} contains {expression!r} ({role}), so that its effect "
+                    "is not told",
                     got=equation.text,
                     fix=f"write the term as {expression!r} itself, its square as {expression}:{expression}, or take "
                     "the same expression for both",
@@ -263,7 +264,7 @@ def _check_reach(system: System) -> None:
     said = [
         f"{e.name!r} (the treatment {system.treatment!r} does not stand in its equation)"
         if e.name not in reached
-        else f"{e.name!r} ({e.response!r} stands neither in the equation of the outcome nor in that of a later mediator)"
+        else f"{e.name!r} ({e.response!r} stands in no equation of a later mediator or of the outcome)"
         for e in lost
     ]
     raise DesignError(
