@@ -194,8 +194,8 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.workers) as pool:
         rounds = list(pool.map(play, tasks, chunksize=2))
     lines = [
-        "| specification | bias of spillover shares (talent, cooperation, informal), points | sd | spillover within 3 | "
-        "direct within 3 | total within 3 | level of the spillover | panels |",
+        "| specification | bias of spillover shares (talent, cooperation, informal), points | sd | "
+        "spillover within 3 | direct within 3 | total within 3 | level of the spillover | panels |",
         "|---|---|---|---|---|---|---|---|",
         *(table(name, np.array([found[name] for found in rounds])) for name in names),
     ]

@@ -172,6 +172,16 @@ def check_additive(numbers: PathNumbers, theta: FloatArray) -> float:
     return max(gaps)
 
 
+def trace_error(numbers: PathNumbers, theta: FloatArray) -> float:
+    """Standard error between probes of the whole effect at home; 0 where no path needs probes."""
+    wiring = numbers.wiring
+    if all(_space_of_trace(wiring, path)[0] != ("probes",) for path in numbers.paths):
+        return 0.0
+    probes = draw_probes(_size(wiring))
+    draws = np.sum(probes * whole_effect(wiring, theta, probes), axis=0) / len(probes)
+    return float(draws.std(ddof=1) / np.sqrt(draws.size))
+
+
 def whole_effect(wiring: Wiring, theta: FloatArray, columns: FloatArray) -> FloatArray:
     """(n, p) ∂y/∂x applied to columns Z (n, p): K + 1 solves, no paths."""
     space = MatrixSpace(columns, 1.0, exact=columns.shape[1] > 1)

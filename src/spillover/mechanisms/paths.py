@@ -20,6 +20,7 @@ from spillover.mechanisms.spaces import Space
 from spillover.mechanisms.wiring import Feedback, Link
 from spillover.typing import FloatArray
 
+MOST_NODES = 40
 DRAWS_BLOCK = 4_000_000  # numbers held while draws are contracted
 
 
@@ -129,10 +130,15 @@ class TaylorFeedback:
 
 @dataclass(frozen=True, eq=False)
 class InterpolatedFeedback:
-    """S^{-1}(ρ) between Chebyshev nodes of an interval of ρ, by the barycentric formula."""
+    """S^{-1}(ρ) between Chebyshev nodes, by the barycentric formula in u = artanh of ρ's place between its bounds.
+
+    In ρ the nearest singularity is the bound, at which u is infinite: as a function of u, S^{-1} of a W with real
+    eigenvalues is analytic in |Im u| < π/2, so that few nodes serve any range of draws.
+    """
 
     feedback: Feedback
     nodes: FloatArray
+    bounds: tuple[float, float]
     switchable: bool = False
 
     @property
@@ -142,14 +148,12 @@ class InterpolatedFeedback:
 
     @cached_property
     def _weights(self) -> FloatArray:
-        gaps = self.nodes[:, None] - self.nodes[None, :]
-        np.fill_diagonal(gaps, 1.0)
-        scale = np.ptp(self.nodes) / 4.0 or 1.0
-        return np.asarray(1.0 / np.prod(gaps / scale, axis=1))
+        k = np.arange(self.size)
+        return np.asarray((-1.0) ** k * np.sin((2 * k + 1) * np.pi / (2 * self.size)))
 
     def vector(self, theta: FloatArray, on: bool = True) -> FloatArray:
         """(…, nodes) Lagrange polynomials at ρ."""
-        gap = theta[..., self.feedback.position, None] - self.nodes
+        gap = to_line(theta[..., self.feedback.position, None], self.bounds) - self.nodes
         hit = gap == 0.0
         ratios = self._weights / np.where(hit, 1.0, gap)
         ratios = np.where(hit.any(axis=-1, keepdims=True), hit, ratios)
@@ -161,7 +165,27 @@ class InterpolatedFeedback:
 
     def expand(self, space: Space, v: np.ndarray, transposed: bool) -> np.ndarray:
         """S^{-1} at every node."""
-        return _interleave([space.solve(self.feedback.weights, float(rho), v, transposed) for rho in self.nodes])
+        low, high = self.bounds
+        rhos = (low + high) / 2.0 + (high - low) / 2.0 * np.tanh(self.nodes)
+        return _interleave([space.solve(self.feedback.weights, float(rho), v, transposed) for rho in rhos])
+
+
+def interpolate(feedback: Feedback, rhos: FloatArray, tolerance: float) -> InterpolatedFeedback:
+    """Nodes that cover draws of ρ with a relative error of about `tolerance`."""
+    bounds = feedback.weights.engine.bounds
+    line = to_line(rhos, bounds)
+    middle, half = float(line.max() + line.min()) / 2.0, float(np.ptp(line)) / 2.0
+    half = max(half, 1e-6)
+    reach = np.pi / 2.0 / half
+    count = int(np.clip(np.ceil(-np.log(tolerance) / np.log(reach + np.sqrt(reach**2 + 1.0))), 3, MOST_NODES))
+    nodes = middle + half * np.cos((2 * np.arange(count) + 1) * np.pi / (2 * count))
+    return InterpolatedFeedback(feedback, nodes, bounds)
+
+
+def to_line(rho: FloatArray, bounds: tuple[float, float]) -> FloatArray:
+    """ρ between its bounds to the real line."""
+    low, high = bounds
+    return np.asarray(np.arctanh((2.0 * rho - low - high) / (high - low)))
 
 
 def _interleave(parts: Sequence[np.ndarray]) -> np.ndarray:
