@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
 from spillover.errors import EstimationError
 from spillover.mechanisms.exposure import Diagonal
-from spillover.mechanisms.paths import Axes, Axis, LinkAxis, NoFeedback, PathTable, TaylorFeedback, build_tables
+from spillover.mechanisms.paths import (
+    Axes,
+    Axis,
+    LinkAxis,
+    NoFeedback,
+    PathTable,
+    TaylorFeedback,
+    build_sparse_tables,
+    build_tables,
+)
 from spillover.mechanisms.spaces import EigenSpace, MatrixSpace, Space, draw_probes
 from spillover.mechanisms.system import Path
 from spillover.mechanisms.wiring import Feedback, Wiring
@@ -25,7 +35,6 @@ from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 KINDS = ("own", "spillover", "total")
-SPARSE_LIMIT = 10_000  # regions up to which traces of sparse products are exact
 ADDITIVE = 1e-8  # of the size of the effects, by which paths may miss the whole
 
 
@@ -67,7 +76,7 @@ def tabulate_paths(
         e.name: feedback_axis(e.name, wiring.feedbacks[e.name]) if e.name in wiring.feedbacks else NoFeedback()
         for e in wiring.system.equations
     }
-    direct, total = _Groups(), _Groups()
+    direct, total = _Groups(_size(wiring)), _Groups(_size(wiring))
     for path in wiring.system.paths:
         axes: list[Axis] = []
         for link, equation in wiring.stations(path):
@@ -83,20 +92,25 @@ def numbers_at(wiring: Wiring, theta: FloatArray) -> PathNumbers:
     return tabulate_paths(wiring, lambda name, f: TaylorFeedback(f, float(theta[f.position])))
 
 
+Where: TypeAlias = tuple[tuple[object, ...], Callable[[], Space] | None]
+"""A name of the space, and what makes it; None for sparse products without a space."""
+
+
 class _Groups:
     """Paths by the space their numbers are computed in."""
 
-    def __init__(self) -> None:
-        self._spaces: dict[tuple[object, ...], tuple[Callable[[], Space], dict[str, Axes]]] = {}
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._spaces: dict[tuple[object, ...], tuple[Callable[[], Space] | None, dict[str, Axes]]] = {}
 
-    def add(self, path: Path, axes: Axes, space: tuple[tuple[object, ...], Callable[[], Space]]) -> None:
-        key, make = space
+    def add(self, path: Path, axes: Axes, where: Where) -> None:
+        key, make = where
         self._spaces.setdefault(key, (make, {}))[1][path.name] = axes
 
     def tables(self) -> dict[str, PathTable]:
         found: dict[str, PathTable] = {}
         for make, paths in self._spaces.values():
-            found |= build_tables(paths, make())
+            found |= build_sparse_tables(paths, self._n) if make is None else build_tables(paths, make())
         return found
 
 
@@ -116,22 +130,22 @@ def _matrices(wiring: Wiring, path: Path) -> tuple[dict[int, SpatialWeights], bo
     return weights, fed, diagonal
 
 
-def _space_of_trace(wiring: Wiring, path: Path) -> tuple[tuple[object, ...], Callable[[], Space]]:
+def _space_of_trace(wiring: Wiring, path: Path) -> Where:
     weights, fed, diagonal = _matrices(wiring, path)
-    if not weights and not diagonal:
-        return ("one",), lambda: EigenSpace(np.zeros(1))
     if fed and len(weights) == 1 and not diagonal:
         (w,) = weights.values()
         if isinstance(found := w.engine.log_determinant, SpectralLogDeterminant):
             return ("eigenvalues", id(w)), lambda: EigenSpace(found.eigenvalues)
     n = _size(wiring)
-    if n <= (DENSE_LIMIT if fed else SPARSE_LIMIT):
+    if not fed:
+        return ("sparse",), None
+    if n <= DENSE_LIMIT:
         return ("all columns",), lambda: MatrixSpace(np.eye(n), 1.0 / n, exact=True)
     probes = draw_probes(n)
     return ("probes",), lambda: MatrixSpace(probes, 1.0 / probes.size, exact=False)
 
 
-def _space_of_sum(wiring: Wiring, path: Path) -> tuple[tuple[object, ...], Callable[[], Space]]:
+def _space_of_sum(wiring: Wiring, path: Path) -> Where:
     weights, _, diagonal = _matrices(wiring, path)
     if not diagonal and all(w.rows_sum_to_one for w in weights.values()):
         return ("one",), lambda: EigenSpace(np.ones(1))

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Protocol, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 
 from spillover.mechanisms.spaces import Space
 from spillover.mechanisms.wiring import Feedback, Link
@@ -268,6 +269,32 @@ def build_tables(paths: Mapping[str, Axes], space: Space) -> dict[str, PathTable
         numbers = np.transpose(numbers, [*range(backward, count), *range(backward - 1, -1, -1)])
         tables[name] = PathTable(axes, np.ascontiguousarray(numbers))
     return tables
+
+
+def build_sparse_tables(paths: Mapping[str, Axes], n: int) -> dict[str, PathTable]:
+    """Tables of tr P / n of paths without feedback: products of sparse matrices, exact for any number of regions."""
+    tables = {}
+    for name, axes in paths.items():
+        links = [axis.link for axis in axes if isinstance(axis, LinkAxis)]
+        cut = (len(links) + 1) // 2
+        right = _multiply(links[:cut], n, transposed=False)
+        left = _multiply(links[cut:][::-1], n, transposed=True)
+        meet = np.array([[float(a.multiply(b).sum()) for b in right] for a in left]) / n
+        sizes = [len(link.operators) for link in links]
+        numbers = meet.reshape([*sizes[cut:][::-1], *sizes[:cut]])
+        backward, count = len(links) - cut, len(links)
+        numbers = np.transpose(numbers, [*range(backward, count), *range(backward - 1, -1, -1)])
+        tables[name] = PathTable(axes, numbers.reshape([axis.size for axis in axes]))
+    return tables
+
+
+def _multiply(links: Sequence[Link], n: int, transposed: bool) -> list[sp.csr_matrix]:
+    """Every product of one matrix of each arrow, the later arrow's matrix running fastest."""
+    found = [sp.identity(n, format="csr")]
+    for link in links:
+        matrices = [None if o is None else (o.matrix.T if transposed else o.matrix) for o in link.operators]
+        found = [product if m is None else sp.csr_matrix(m @ product) for product in found for m in matrices]
+    return found
 
 
 def _walk(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.mechanisms.assumptions import list_assumptions, residual_correlations, tell_shared_causes
 from spillover.mechanisms.attribution import attribute_path
+from spillover.mechanisms.bootstrap import resample
 from spillover.mechanisms.confounding import ConfoundingCurve, confounding_curve
 from spillover.mechanisms.decomposition import KINDS, PathNumbers, trace_error
 from spillover.mechanisms.estimate import Settings
@@ -23,12 +25,12 @@ from spillover.mechanisms.inverted_u import TurningPoint, turning_points
 from spillover.mechanisms.sample import Sample
 from spillover.mechanisms.sensitivity import SENSITIVITIES, sensitivity_table
 from spillover.mechanisms.shares import refuse_shares, share_estimates, why_no_shares
-from spillover.mechanisms.simulated import path_draws
+from spillover.mechanisms.simulated import path_draws, paths_at
 from spillover.mechanisms.summary import summarise_mediation
 from spillover.mechanisms.system import DIRECT, Path, System, plain
 from spillover.mechanisms.words import channel_sentences, whole_sentence
 from spillover.models.result import SpatialFit
-from spillover.typing import FloatArray
+from spillover.typing import FloatArray, Progress, no_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,20 +93,54 @@ class MediationResult:
         method : "delta", or "simulation" (percentiles of seeded draws of all coefficients).
         """
         check_option("method", method, ("delta", "simulation"))
-        if method == "delta":
-            return self.effect_estimates.tidy(level)
-        found = self.simulate(draws, seed)
-        limits = found.limits(level)
-        estimates = from_draws(
-            self.effect_estimates.values, found, self.effect_estimates.names, dict(self.effect_estimates.labels)
+        return (
+            self.effect_estimates.tidy(level) if method == "delta" else self._drawn(self.simulate(draws, seed), level)
         )
+
+    def bootstrap(
+        self,
+        draws: int = 999,
+        seed: int = 1,
+        level: float = 0.95,
+        *,
+        blocks: Mapping[str, str] | int | None = None,
+        executor: Executor | None = None,
+        progress: Progress = no_progress,
+    ) -> pd.DataFrame:
+        """`effects()` with percentiles of a wild bootstrap in spatial blocks; each draw estimates the system anew.
+
+        blocks : region → block, or their number; by default one for eight regions, cut on the map.
+        executor : any `concurrent.futures` executor. progress : called with a text and the share done.
+        """
+        found = resample(
+            self.system,
+            self.sample,
+            self.settings,
+            self.fits,
+            self.sample.panel,
+            draws,
+            seed,
+            blocks,
+            executor,
+            progress,
+        )
+        values, discarded = paths_at(self.numbers, found.coefficients)
+        return self._drawn(Draws(self._sum_up(values), discarded + found.failed), level)
+
+    def _drawn(self, found: Draws, level: float) -> pd.DataFrame:
+        limits, point = found.limits(level), self.effect_estimates
+        estimates = from_draws(point.values, found, point.names, dict(point.labels))
         columns = {"p_value": found.p_values(), "conf_low": limits[:, 0], "conf_high": limits[:, 1]}
         return estimates.tidy(level).assign(**columns)
+
+    def _sum_up(self, values: FloatArray) -> FloatArray:
+        """(r, rows of `effects()`) of (r, paths, 3)."""
+        return np.einsum("gp,rpk->rgk", self._sums, values).reshape(len(values), -1)
 
     def simulate(self, draws: int = 5_000, seed: int = 1) -> Draws:
         """Effects by channel, in the order of `effects()`, at draws from the joint law of the coefficients."""
         values, discarded = path_draws(self.numbers, self.estimates, draws, seed)
-        return Draws(np.einsum("gp,rpk->rgk", self._sums, values).reshape(len(values), -1), discarded)
+        return Draws(self._sum_up(values), discarded)
 
     def paths(self, level: float = 0.95) -> pd.DataFrame:
         """Tidy table by path."""

@@ -27,14 +27,18 @@ def path_draws(numbers: PathNumbers, estimates: Estimates, draws: int, seed: int
     EstimationError : fewer than 100 draws, or more than half of them inadmissible.
     DesignError : a path with many feedbacks, whose table would not fit.
     """
-    points = draw_points(estimates, draws, seed)
+    return paths_at(numbers, draw_points(estimates, draws, seed))
+
+
+def paths_at(numbers: PathNumbers, points: FloatArray) -> tuple[FloatArray, int]:
+    """((r, paths, 3) own, spillover, total at the admissible ones of points (r, k); how many were not)."""
     feedbacks = numbers.wiring.feedbacks
     fine = np.ones(len(points), dtype=bool)
     for own in feedbacks.values():
         low, high = own.weights.engine.log_determinant.interval
         fine &= (points[:, own.position] > low) & (points[:, own.position] < high)
     kept = points[fine]
-    if len(kept) < draws / 2:
+    if len(kept) < len(points) / 2:
         raise EstimationError(
             "more than half of the draws are outside the admissible parameters: simulation is meaningless here",
             fix='use method="delta", or leave out the ρ that is not determined',
@@ -42,7 +46,7 @@ def path_draws(numbers: PathNumbers, estimates: Estimates, draws: int, seed: int
     small = all(own.weights.n <= DENSE_LIMIT for own in feedbacks.values())
     axes = {name: interpolate(own, kept[:, own.position], TOLERANCE[not small]) for name, own in feedbacks.items()}
     _check_size(numbers, {name: axis.size for name, axis in axes.items()})
-    return tabulate_paths(numbers.wiring, lambda name, own: axes[name]).draws(kept), draws - len(kept)
+    return tabulate_paths(numbers.wiring, lambda name, own: axes[name]).draws(kept), len(points) - len(kept)
 
 
 def _check_size(numbers: PathNumbers, nodes: dict[str, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,11 @@ class Panel:
         object.__setattr__(self, "variables", MappingProxyType(frozen))
         if not self.names:
             object.__setattr__(self, "names", self.regions)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A read-only mapping does not travel to other processes; a plain one does, and is frozen on arrival."""
+        values = {**vars(self), "variables": dict(self.variables)}
+        return type(self), tuple(values[field.name] for field in fields(self))
 
     @property
     def shape(self) -> tuple[int, int]:
