@@ -26,6 +26,10 @@ _PUBLIC = {
     "predict": "spillover.models.prediction",
     "change": "spillover.models.change",
     "SpatialFit": "spillover.models.result",
+    # STEP 6a  through which channel
+    "mediate": "spillover.mechanisms.mediate",
+    "EquationOptions": "spillover.mechanisms.mediate",
+    "build_exposure": "spillover.mechanisms.exposure",
     "compare": "spillover.tables.compare",
     "simulate": "spillover.simulation.simulate",
     "open_laboratory": "spillover.simulation.laboratory",
@@ -48,6 +52,7 @@ _STEPS = (
     "diagnostics",
     "models",
     "effects",
+    "mechanisms",
     "tables",
     "simulation",
     "study",
@@ -61,6 +66,8 @@ if TYPE_CHECKING:
     from spillover.errors import SpilloverError, SpilloverWarning
     from spillover.inference.estimates import Estimates
     from spillover.inference.hypotheses import HypothesisTest
+    from spillover.mechanisms.exposure import build_exposure
+    from spillover.mechanisms.mediate import EquationOptions, mediate
     from spillover.models.change import change
     from spillover.models.counts import fit_counts
     from spillover.models.fit import fit

@@ -40,6 +40,7 @@ def simulate_system(
     *,
     confounder: float = 0.0,
     persistence: float = 0.0,
+    third: bool = True,
 ) -> Panel:
     """Panel of `SERIAL` and `OUTCOME` at `TRUTH`; `confounder` is the correlation of the errors of m1 and y."""
     rng = np.random.default_rng(seed)
@@ -75,7 +76,9 @@ def simulate_system(
     )
     m3 = p["third: x"] * x + p["third: near*x"] * near.lag(x) + p["third: c"] * c + effects() + u3
     right = p["outcome: x"] * x + p["outcome: W*x"] * w.lag(x) + p["outcome: m1"] * m1 + p["outcome: m2"] * m2
-    right = right + p["outcome: W*m2"] * w.lag(m2) + p["outcome: m3"] * m3 + p["outcome: near*m3"] * near.lag(m3)
+    right = right + p["outcome: W*m2"] * w.lag(m2)
+    if third:  # the one channel that works against the others
+        right = right + p["outcome: m3"] * m3 + p["outcome: near*m3"] * near.lag(m3)
     y = solve(w, p["outcome: rho"], right + p["outcome: c"] * c + effects() + e)
     return Panel(w.regions, tuple(range(2000, 2000 + t)), {"x": x, "c": c, "m1": m1, "m2": m2, "m3": m3, "y": y})
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from spillover.errors import OptionError, check_option
+from spillover.errors import OptionError, check_option, show_labels
 from spillover.mechanisms.decomposition import check_additive, numbers_at
 from spillover.mechanisms.equation import OUTCOME, Equation, as_term, has_formula, parse_equation, write_equation
 from spillover.mechanisms.estimate import Settings, fit_equations, joint
 from spillover.mechanisms.joint import JOINT
 from spillover.mechanisms.result import MediationResult
-from spillover.mechanisms.sample import Weights, build_sample
-from spillover.mechanisms.system import build_system
+from spillover.mechanisms.sample import DEFAULT, Weights, build_sample, resolve_weights
+from spillover.mechanisms.system import build_system, check_names
 from spillover.mechanisms.wiring import build_wiring
 from spillover.models.spec import Groups
 from spillover.panel.panel import Panel, Period
@@ -104,10 +104,14 @@ def mediate(
     check_option("covariance", covariance, JOINT)
     check_option("model", model, MODELS)
     _check_shape(mediators)
+    check_names(mediators)
     equations, own = _read(outcome, mediators, treatment, controls, model)
+    named = resolve_weights(tuple(equations.values()), panel, weights)
+    unused = _unused(equations, weights)
     last = equations.pop(OUTCOME)
     system = build_system(treatment, equations, last, outcome_parts)
-    sample = build_sample(system, panel, weights, lag, mediator_lag)
+    sample = build_sample(system, panel, named, lag, mediator_lag)
+    sample = replace(sample, notes=(*sample.notes, *unused))
     settings = Settings(
         effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
         correction=correction,
@@ -133,6 +137,17 @@ def _check_shape(mediators: object) -> None:
             got=type(mediators).__name__,
             expected='{"personnel mobility": "talent ~ hti + W*hti"}',
         )
+
+
+def _unused(equations: Mapping[str, Equation], weights: Weights | Mapping[str, Weights] | None) -> tuple[str, ...]:
+    """A sentence about weights that no equation uses: a channel's name may be misspelt."""
+    given = set(weights) if isinstance(weights, Mapping) else set()
+    used = {name for equation in equations.values() for name in equation.lag_names}
+    own = {name for name, equation in equations.items() if DEFAULT in equation.lag_names}
+    if DEFAULT in used and all(name in given for name in own):
+        used.discard(DEFAULT)
+    left = sorted(given - used - own)
+    return (f"Weights that no equation uses: {show_labels(left)}.",) if left else ()
 
 
 def _read(

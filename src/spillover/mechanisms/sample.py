@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -77,22 +77,22 @@ def column_name(name: str) -> str:
 
 
 def build_sample(
-    system: System, panel: Panel, weights: Weights | Mapping[str, Weights] | None, lag: int | None, mediator_lag: int
+    system: System, panel: Panel, named: Mapping[tuple[str, str], Weights], lag: int | None, mediator_lag: int
 ) -> Sample:
     """Evaluate every factor with its date, lag every term in space, and keep the periods that all equations have.
 
     Parameters
     ----------
+    named : (equation, name as written) → W, from `resolve_weights`.
     lag : periods by which the treatment comes before the mediators; None for 1 where that leaves four periods or more
         and less than half of the periods is lost, else 0.
     mediator_lag : periods by which the mediators come before the outcome.
 
     Raises
     ------
-    OptionError : a W that an equation uses is missing; a lag that is no whole number.
-    AlignmentError : the ids of a W and of the panel differ. DesignError : too few periods for the lags.
+    OptionError : a lag that is no whole number. DesignError : too few periods for the lags.
+    MissingCellError : cells that an equation needs.
     """
-    named = _resolve_weights(system, panel, weights)
     timing, notes = _choose_timing(panel, lag, mediator_lag)
     dated: dict[tuple[str, str], str] = {}
     for equation in system.equations:
@@ -107,6 +107,7 @@ def build_sample(
     values = {text: array[:, kept] for text, array in values.items()}
     check_complete(values, panel, causes=HOLE_CAUSES, fix=HOLE_FIX, of="the mediation")
     factors = {key: values[text] for key, text in dated.items()}
+    notes += _told_weights(named)
     columns = {column_name(e.response): factors[e.name, e.response] for e in system.equations}
     for equation in system.equations:
         for term in equation.terms:
@@ -171,10 +172,16 @@ def _allows_lag(panel: Panel, lag: int) -> bool:
     return left >= LEAST_PERIODS and left > len(counts) / 2
 
 
-def _resolve_weights(
-    system: System, panel: Panel, weights: Weights | Mapping[str, Weights] | None
+def resolve_weights(
+    equations: Sequence[Equation], panel: Panel, weights: Weights | Mapping[str, Weights] | None
 ) -> dict[tuple[str, str], Weights]:
-    """Every W by equation and name; "W" is the equation's own where one bears the equation's name."""
+    """Every W by equation and name; "W" is the equation's own where one bears the equation's name.
+
+    Raises
+    ------
+    OptionError : a W that an equation uses is missing. AlignmentError : the ids of a W and of the panel differ.
+    WeightsError : an `Exposure` that lags a response.
+    """
     given: dict[str, Weights] = {}
     if isinstance(weights, Mapping):
         given = dict(weights)
@@ -189,7 +196,7 @@ def _resolve_weights(
             )
     aligned: dict[int, Weights] = {}
     found: dict[tuple[str, str], Weights] = {}
-    for equation in system.equations:
+    for equation in equations:
         for name in equation.lag_names:
             key = equation.name if name == DEFAULT and equation.name in given else name
             if key not in given:
@@ -207,6 +214,15 @@ def _resolve_weights(
                 fix="lag the response with a W between different regions",
             )
     return found
+
+
+def _told_weights(named: Mapping[tuple[str, str], Weights]) -> tuple[str, ...]:
+    """Which W every equation uses, one sentence each; equations that share one are told together."""
+    users: dict[tuple[str, int], list[str]] = {}
+    kinds = {id(w): w.kind for w in named.values()}
+    for (equation, name), w in named.items():
+        users.setdefault((name, id(w)), []).append(equation)
+    return tuple(f"{name} of {', '.join(names)}: {kinds[key]}." for (name, key), names in users.items())
 
 
 def _missing_weights(equation: Equation, name: str, given: Mapping[str, Weights], panel: Panel) -> OptionError:

@@ -120,11 +120,10 @@ def build_system(
     Raises
     ------
     OptionError : a variable that is treatment and mediator, mediator and outcome, or mediator and part of the outcome
-        index (`outcome_parts`); names that are used twice or reserved.
+        index (`outcome_parts`); a mediator that stands for two channels.
     DesignError : a cycle; a mediator that the treatment does not reach or that leads nowhere.
     FormulaError : a treatment or mediator inside another expression, where its effect could not be told.
     """
-    _check_names(mediators)
     _check_overlap(treatment, mediators, outcome, outcome_parts)
     unordered = System(plain(treatment), (*mediators.values(), outcome))
     system = System(unordered.treatment, (*_causal_order(unordered), outcome))
@@ -134,7 +133,8 @@ def build_system(
     return system
 
 
-def _check_names(mediators: Mapping[str, Equation]) -> None:
+def check_names(mediators: Mapping[str, object]) -> None:
+    """Refuse an empty system and names that results could not tell apart."""
     if not mediators:
         raise OptionError("a mediation needs a mediator", fix='give mediators={"personnel mobility": "talent ~ hti"}')
     bad = [name for name in mediators if not name.strip() or name in RESERVED or "→" in name or ":" in name]
@@ -144,6 +144,12 @@ def _check_names(mediators: Mapping[str, Equation]) -> None:
             got=show_labels(map(repr, bad)),
             expected=f"a name without ':' and '→' that is none of {', '.join(RESERVED)}",
         )
+
+
+def _check_overlap(
+    treatment: str, mediators: Mapping[str, Equation], outcome: Equation, outcome_parts: Sequence[str]
+) -> None:
+    """A variable has one part in the story; a common divisor (population) is no such part."""
     responses: dict[str, str] = {}
     for name, equation in mediators.items():
         other = responses.setdefault(plain(equation.response), name)
@@ -151,12 +157,6 @@ def _check_names(mediators: Mapping[str, Equation]) -> None:
             raise OptionError(
                 f"{equation.response!r} stands for two channels", got=f"{other}, {name}", fix="name it once"
             )
-
-
-def _check_overlap(
-    treatment: str, mediators: Mapping[str, Equation], outcome: Equation, outcome_parts: Sequence[str]
-) -> None:
-    """A variable has one part in the story; a common divisor (population) is no such part."""
     told = {"the treatment": treatment, **{f"the mediator {name!r}": e.response for name, e in mediators.items()}}
     told["the outcome"] = outcome.response
     named = list(told.items())
