@@ -55,6 +55,7 @@ _STEPS = (
     "mechanisms",
     "tables",
     "simulation",
+    "audit",
     "study",
     "report",
     "errors",

@@ -22,23 +22,42 @@ from spillover.models.covariance import (
     region_scores,
     score_rows,
 )
+from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
 LEAST_GROUPS = 10
 
 
 def cluster_covariance(point: Point) -> tuple[FloatArray, float]:
-    """Clustered by region, factor n/(n − 1), t(n − 1): with few clusters the normal quantile is too short."""
-    n, t = point.residuals.shape
+    """Clustered by region, t(n − 1): with few clusters the normal quantile is too short."""
+    t = point.residuals.shape[1]
     rows = region_scores(point)
     meat = add_off_diagonal(point, rows.T @ rows, np.ones((t, t)))
-    return _sandwich(point, meat) * n / (n - 1), float(n - 1)
+    return _sandwich(point, meat) * cluster_factor(point.design.transformation, point.k), float(len(rows) - 1)
+
+
+def cluster_factor(transformation: Transformation, k: int) -> float:
+    """n/(n − G) · m/(m − k) of errors clustered by region: squared residuals are too small by about as much.
+
+    G is the number of groups whose period means are removed, at least one: a mean of n_g regions takes 1/n_g of their
+    variance with it, and regions do not nest in it. m are the free observations, k the slopes. Cameron & Miller (2015)
+    discuss such factors.
+    """
+    return (
+        transformation.n / (transformation.n - max(1, len(transformation.group_means))) * _few_slopes(transformation, k)
+    )
+
+
+def _few_slopes(transformation: Transformation, k: int) -> float:
+    """m/(m − k)."""
+    return transformation.free_observations / (transformation.free_observations - k)
 
 
 def group_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
-    """Clustered by group, factor G/(G − 1), t(G − 1): any dependence inside a group; refused below ten groups.
+    """Clustered by group, t(G − 1): any dependence inside a group; refused below ten groups.
 
-    The quadratic scores must link no two groups, so that the whole form of a group is one term.
+    Factor G/(G − 1) · m/(m − k). The quadratic scores must link no two groups, so that the whole form of a group is one
+    term.
     """
     groups = point.design.transformation.groups or ()
     count = len(groups)
@@ -50,7 +69,9 @@ def group_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
             fix='give groups=… with more groups, or use covariance="cluster" (by region)',
         )
     scores = group_scores(point, groups)
-    return _sandwich(point, scores.T @ scores) * count / (count - 1), float(count - 1)
+    return _sandwich(point, scores.T @ scores) * count / (count - 1) * _few_slopes(
+        point.design.transformation, point.k
+    ), float(count - 1)
 
 
 def hc_covariance(point: Point) -> tuple[FloatArray, float]:
@@ -64,7 +85,7 @@ def hc_covariance(point: Point) -> tuple[FloatArray, float]:
     rows = score_rows(point).reshape(point.residuals.size, -1)
     t = point.residuals.shape[1]
     meat = add_off_diagonal(point, rows.T @ rows, np.eye(t))
-    covariance = _sandwich(point, meat) * free / (free - point.k)
+    covariance = _sandwich(point, meat) * _few_slopes(point.design.transformation, point.k)
     if transformation.removes_regions:
         warnings.warn(
             "heteroskedasticity-robust errors are too small with region effects and few periods; cluster by region",
@@ -83,7 +104,7 @@ def two_way_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
     regions = add_off_diagonal(point, _outer(region_scores(point)), np.ones((t, t))) * n / (n - 1)
     periods = _outer(period_scores(point, rows)) * t / (t - 1)
     both = add_off_diagonal(point, _outer(rows.reshape(n * t, -1)), np.eye(t))
-    covariance = _sandwich(point, regions + periods - both)
+    covariance = _sandwich(point, regions + periods - both) * _few_slopes(point.design.transformation, point.k)
     check_definite(covariance, "two-way clustered", "the difference V_region + V_period − V_both need not be definite")
     return covariance, float(min(n, t) - 1)
 

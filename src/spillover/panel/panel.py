@@ -74,9 +74,9 @@ class Panel:
             object.__setattr__(self, "names", self.regions)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A read-only mapping does not travel to other processes; a plain one does, and is frozen on arrival."""
-        values = {**vars(self), "variables": dict(self.variables)}
-        return type(self), tuple(values[field.name] for field in fields(self))
+        """Pickled by its fields, so that a panel can be sent to another process."""
+        values = (getattr(self, item.name) for item in fields(self))
+        return type(self), tuple(dict(each) if isinstance(each, MappingProxyType) else each for each in values)
 
     @property
     def shape(self) -> tuple[int, int]:

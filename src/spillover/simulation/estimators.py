@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from spillover.panel.panel import Panel
 from spillover.typing import Correction, CovarianceName, Effects, ModelName
 from spillover.weights.weights import SpatialWeights
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spillover.inference.estimates import Estimates
+    from spillover.models.result import SpatialFit
 
 Estimator: TypeAlias = Callable[[Panel, SpatialWeights | None], Any]
 """Panel, W → an object with `.estimates` (and `.effects()`), or a mapping of labels to several of them."""
@@ -19,6 +25,7 @@ class FitEstimator:
     """`spillover.fit`: one fit a panel, with one or several covariances.
 
     weights_error : W of the error where it is another one.
+    draws : also the effects by simulation with so many draws, labelled "<covariance>, simulated"; 0 for none.
     """
 
     formula: str
@@ -28,6 +35,7 @@ class FitEstimator:
     covariances: tuple[CovarianceName, ...] = ("default",)
     weights_error: SpatialWeights | None = None
     lagged: tuple[str, ...] | None = None
+    draws: int = 0
 
     def __call__(self, panel: Panel, weights: SpatialWeights | None) -> dict[str, Any]:
         """Covariance → the fit with it."""
@@ -46,7 +54,27 @@ class FitEstimator:
         )
         first, *others = self.covariances
         found: dict[str, Any] = {first: fitted}
-        return found | {name: fitted.with_covariance(name) for name in others}
+        found |= {name: fitted.with_covariance(name) for name in others}
+        if self.draws:
+            found |= {f"{name}, simulated": Simulated(one, self.draws) for name, one in found.items()}
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A fit whose effects come by simulation."""
+
+    fit: SpatialFit
+    draws: int
+
+    @property
+    def estimates(self) -> Estimates:
+        """Those of the fit."""
+        return self.fit.estimates
+
+    def effects(self, level: float) -> pd.DataFrame:
+        """Effects with percentile intervals."""
+        return self.fit.effects(level=level, method="simulation", draws=self.draws)
 
 
 @dataclass(frozen=True)

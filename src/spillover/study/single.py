@@ -201,11 +201,11 @@ def _fit_random(
     import pandas as pd
 
     from spillover.models.hausman import means_test
-    from spillover.models.random_effects import fit_random
+    from spillover.models.random_effects import COVARIANCES, fit_random
 
-    if request.covariance not in ("default", "information", "hessian"):
+    if request.covariance not in ("default", *COVARIANCES):
         raise OptionError(
-            "random effects have no such covariance", got=request.covariance, expected="information or hessian"
+            "random effects have no such covariance", got=request.covariance, expected=" or ".join(COVARIANCES)
         )
     covariance = "information" if request.covariance == "default" else request.covariance
     options: dict[str, Any] = {"model": request.model, "covariance": covariance, "lagged": _lagged(request)}
