@@ -58,7 +58,7 @@ def test_an_equation_with_itself_has_its_own_covariance(kind: str, model: str) -
 
 
 def test_least_squares_clusters_equal_the_textbook_formula() -> None:
-    # V_ef = (Z'Z)^{-1} Σ_i (Z_i'e_i)(Z_i'f_i)' (Z'Z)^{-1} n/(n − 1), written out region by region.
+    # V_ef = (Z'Z)^{-1} Σ_i (Z_i'e_i)(Z_i'f_i)' (Z'Z)^{-1} n/(n − 1) m/(m − k), m = 41·4, k = 1, region by region.
     w = named_weights(row_standardised(lattice(7, 6, queen=True)))
     panel = simulate_sdm(w, 5, seed=4)
     first, second = (fit(f"{name} ~ x0", panel, model="ols") for name in ("y", "x1"))
@@ -71,7 +71,7 @@ def test_least_squares_clusters_equal_the_textbook_formula() -> None:
     e = [demeaned(panel[name]) for name in ("y", "x1")]
     e = [v - x * np.sum(x * v) / np.sum(x * x) for v in e]
     sums = [np.sum(x * v, axis=1) for v in e]
-    expected = np.sum(sums[0] * sums[1]) / np.sum(x * x) ** 2 * 42 / 41
+    expected = np.sum(sums[0] * sums[1]) / np.sum(x * x) ** 2 * 42 / 41 * 164 / 163
     assert joint.cov[0, 1] == pytest.approx(expected, rel=1e-10)
 
 
@@ -121,6 +121,21 @@ def test_simulation_agrees_with_the_delta_method(result: MediationResult) -> Non
     assert np.allclose(drawn["std_error"], delta["std_error"], rtol=0.12)
     again = result.effects(method="simulation", draws=4000)
     assert np.array_equal(drawn["conf_low"], again["conf_low"])
+
+
+def test_simultaneous_intervals_contain_the_single_ones(result: MediationResult) -> None:
+    band, single = result.simultaneous(), result.effects().set_index("term")
+    assert set(band["effect"]) == {"own", "spillover"}
+    assert len(band) == 8  # four channels, the one that is none included
+    for row in band.itertuples():
+        assert row.band_low < single.loc[row.term, "conf_low"] < single.loc[row.term, "conf_high"] < row.band_high
+        assert row.p_adjusted >= single.loc[row.term, "p_value"] - 0.01  # from draws
+    # between one interval and eight that know nothing of each other (Šidák): t(49)
+    from scipy import stats
+
+    width = (band["band_high"] - band["estimate"]) / band["std_error"]
+    assert np.allclose(width, width[0])
+    assert stats.t.isf(0.025, 49) < width[0] < stats.t.isf(0.5 * (1 - 0.95 ** (1 / 8)), 49) * 1.01
 
 
 def test_bootstrap_agrees_with_the_delta_method_whatever_the_workers(weights: dict[str, SpatialWeights]) -> None:

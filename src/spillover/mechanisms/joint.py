@@ -16,7 +16,14 @@ from spillover.errors import check_option
 from spillover.inference.estimates import Estimates
 from spillover.models.covariance import Point, bread, group_scores, period_scores, region_scores, score_rows
 from spillover.models.result import SpatialFit, distances_of
-from spillover.models.robust import bartlett_products, choose_lags, near_products, wendland_kernel
+from spillover.models.robust import (
+    bartlett_products,
+    choose_lags,
+    cluster_factor,
+    few_slopes,
+    near_products,
+    wendland_kernel,
+)
 from spillover.typing import FloatArray
 
 JointCovariance: TypeAlias = Literal["cluster", "cluster-group", "conley", "driscoll-kraay", "information"]
@@ -70,20 +77,15 @@ def _between(fits: Sequence[SpatialFit], kind: str) -> dict[tuple[int, int], Flo
     n, t = points[0].residuals.shape
     if kind == "information":
         return {(e, f): np.zeros((fits[e].estimates.values.size, fits[f].estimates.values.size)) for e, f in pairs}
-    breads = [bread(point) for point in points]
     lags = choose_lags(fits[0].spec.time_lags, t) if t > 1 else 0
+    kernel: FloatArray | None = None  # in time, of the pairs of regions that the scores of two ρ's share
     if kind == "driscoll-kraay":
         sums = [period_scores(point, score_rows(point)) for point in points]
-        return {
-            (e, f): breads[e] @ bartlett_products(sums[e], sums[f], lags) @ breads[f].T * t / (t - 1) for e, f in pairs
-        }
-    if kind == "cluster-group":
-        groups = points[0].design.transformation.groups or ()
-        sums = [group_scores(point, groups) for point in points]
-        factor = len(groups) / (len(groups) - 1)
-        return {(e, f): breads[e] @ (sums[e].T @ sums[f]) @ breads[f].T * factor for e, f in pairs}
-    found = {}
-    if kind == "cluster":
+        meats = {(e, f): bartlett_products(sums[e], sums[f], lags) for e, f in pairs}
+    elif kind == "cluster-group":
+        sums = [group_scores(point, point.design.transformation.groups or ()) for point in points]
+        meats = {(e, f): sums[e].T @ sums[f] for e, f in pairs}
+    elif kind == "cluster":
         sums, kernel = [region_scores(point) for point in points], np.ones((t, t))
         meats = {(e, f): sums[e].T @ sums[f] for e, f in pairs}
     else:
@@ -92,12 +94,24 @@ def _between(fits: Sequence[SpatialFit], kind: str) -> dict[tuple[int, int], Flo
         near = wendland_kernel(distances_of(fits[0].panel)(cutoff), cutoff)
         rows = [score_rows(point) for point in points]
         meats = {(e, f): near_products(rows[e], rows[f], near, lags) for e, f in pairs}
-        gap = np.abs(np.subtract.outer(np.arange(t), np.arange(t)))
-        kernel = np.maximum(1.0 - gap / (lags + 1), 0.0)
+        kernel = np.maximum(1.0 - np.abs(np.subtract.outer(np.arange(t), np.arange(t))) / (lags + 1), 0.0)
+    maps = [bread(point) * np.sqrt(_factor(point, kind)) for point in points]
     for (e, f), meat in meats.items():
-        _add_shared_pairs(meat, points[e], points[f], kernel)
-        found[e, f] = breads[e] @ meat @ breads[f].T * n / (n - 1)
-    return found
+        if kernel is not None:
+            _add_shared_pairs(meat, points[e], points[f], kernel)
+    return {(e, f): maps[e] @ meat @ maps[f].T for (e, f), meat in meats.items()}
+
+
+def _factor(point: Point, kind: str) -> float:
+    """What the covariance of one equation is multiplied by for few clusters and many slopes."""
+    n, t = point.residuals.shape
+    transformation = point.design.transformation
+    if kind == "cluster":
+        return cluster_factor(transformation, point.k)
+    if kind == "cluster-group":
+        count = len(transformation.groups or ())
+        return count / (count - 1) * few_slopes(transformation, point.k)
+    return t / (t - 1) if kind == "driscoll-kraay" else n / (n - 1)
 
 
 def _add_shared_pairs(meat: FloatArray, first: Point, second: Point, kernel: FloatArray) -> None:

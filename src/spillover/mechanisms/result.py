@@ -14,6 +14,7 @@ from spillover.errors import check_option
 from spillover.inference.draws import Draws, from_draws
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
+from spillover.inference.multiplicity import simultaneous_band
 from spillover.mechanisms.assumptions import list_assumptions, residual_correlations, tell_shared_causes
 from spillover.mechanisms.attribution import attribute_path
 from spillover.mechanisms.bootstrap import resample
@@ -141,6 +142,14 @@ class MediationResult:
         """Effects by channel, in the order of `effects()`, at draws from the joint law of the coefficients."""
         values, discarded = path_draws(self.numbers, self.estimates, draws, seed)
         return Draws(self._sum_up(values), discarded)
+
+    def simultaneous(self, level: float = 0.95, *, draws: int = 10_000, seed: int = 1) -> pd.DataFrame:
+        """Own effects and spillovers of all channels with intervals that hold for all of them together (sup-t).
+
+        `effects()` of these rows with columns band_low, band_high, and p_adjusted for looking at all of them.
+        """
+        rows = [f"{kind}: {name}" for name, _ in self._groups if name not in (ALL, TOTAL) for kind in KINDS[:2]]
+        return simultaneous_band(self.effect_estimates.subset(rows), level=level, draws=draws, seed=seed).tidy()
 
     def paths(self, level: float = 0.95) -> pd.DataFrame:
         """Tidy table by path."""

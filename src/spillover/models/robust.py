@@ -44,11 +44,11 @@ def cluster_factor(transformation: Transformation, k: int) -> float:
     discuss such factors.
     """
     return (
-        transformation.n / (transformation.n - max(1, len(transformation.group_means))) * _few_slopes(transformation, k)
+        transformation.n / (transformation.n - max(1, len(transformation.group_means))) * few_slopes(transformation, k)
     )
 
 
-def _few_slopes(transformation: Transformation, k: int) -> float:
+def few_slopes(transformation: Transformation, k: int) -> float:
     """m/(m − k)."""
     return transformation.free_observations / (transformation.free_observations - k)
 
@@ -69,7 +69,7 @@ def group_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
             fix='give groups=… with more groups, or use covariance="cluster" (by region)',
         )
     scores = group_scores(point, groups)
-    return _sandwich(point, scores.T @ scores) * count / (count - 1) * _few_slopes(
+    return _sandwich(point, scores.T @ scores) * count / (count - 1) * few_slopes(
         point.design.transformation, point.k
     ), float(count - 1)
 
@@ -85,7 +85,7 @@ def hc_covariance(point: Point) -> tuple[FloatArray, float]:
     rows = score_rows(point).reshape(point.residuals.size, -1)
     t = point.residuals.shape[1]
     meat = add_off_diagonal(point, rows.T @ rows, np.eye(t))
-    covariance = _sandwich(point, meat) * _few_slopes(point.design.transformation, point.k)
+    covariance = _sandwich(point, meat) * few_slopes(point.design.transformation, point.k)
     if transformation.removes_regions:
         warnings.warn(
             "heteroskedasticity-robust errors are too small with region effects and few periods; cluster by region",
@@ -104,7 +104,7 @@ def two_way_cluster_covariance(point: Point) -> tuple[FloatArray, float]:
     regions = add_off_diagonal(point, _outer(region_scores(point)), np.ones((t, t))) * n / (n - 1)
     periods = _outer(period_scores(point, rows)) * t / (t - 1)
     both = add_off_diagonal(point, _outer(rows.reshape(n * t, -1)), np.eye(t))
-    covariance = _sandwich(point, regions + periods - both) * _few_slopes(point.design.transformation, point.k)
+    covariance = _sandwich(point, regions + periods - both) * few_slopes(point.design.transformation, point.k)
     check_definite(covariance, "two-way clustered", "the difference V_region + V_period − V_both need not be definite")
     return covariance, float(min(n, t) - 1)
 
