@@ -26,7 +26,11 @@ _PUBLIC = {
     "predict": "spillover.models.prediction",
     "change": "spillover.models.change",
     "SpatialFit": "spillover.models.result",
-    # STEP 6b  moderators
+    # STEP 6a  through which channel
+    "mediate": "spillover.mechanisms.mediate",
+    "EquationOptions": "spillover.mechanisms.mediate",
+    "build_exposure": "spillover.mechanisms.exposure",
+    # STEP 6b  under what conditions, and how far
     "moderate": "spillover.moderators.interaction",
     "compare": "spillover.tables.compare",
     "fit_rings": "spillover.moderators.rings",
@@ -61,6 +65,7 @@ _STEPS = (
     "diagnostics",
     "models",
     "effects",
+    "mechanisms",
     "moderators",
     "tables",
     "simulation",
@@ -76,6 +81,8 @@ if TYPE_CHECKING:
     from spillover.errors import SpilloverError, SpilloverWarning
     from spillover.inference.estimates import Estimates
     from spillover.inference.hypotheses import HypothesisTest
+    from spillover.mechanisms.exposure import build_exposure
+    from spillover.mechanisms.mediate import EquationOptions, mediate
     from spillover.models.change import change
     from spillover.models.counts import fit_counts
     from spillover.models.fit import fit

@@ -143,6 +143,10 @@ class EstimationError(SpilloverError):
     """An estimator did not produce an admissible result; nothing is returned."""
 
 
+class UndefinedShareError(SpilloverError):
+    """A share of an effect that may be zero, or of parts with different signs, says nothing; levels do."""
+
+
 class SpilloverWarning(UserWarning):
     """Root of every warning of spillover."""
 

@@ -211,11 +211,11 @@ def estimates_at(spec: ModelSpec, point: Point, values: FloatArray, panel: Panel
         covariance, df = driscoll_kraay_covariance(point, spec.time_lags)
     else:
         assert spec.cutoff_km is not None
-        covariance, df = conley_covariance(point, _distances(panel), spec.cutoff_km, spec.time_lags)
+        covariance, df = conley_covariance(point, distances_of(panel), spec.cutoff_km, spec.time_lags)
     return Estimates(terms, values, covariance, df, METHODS[kind])
 
 
-def _distances(panel: Panel) -> Callable[[float], sp.csr_matrix]:
+def distances_of(panel: Panel) -> Callable[[float], sp.csr_matrix]:
     """Cut-off → sparse (n, n) distances in km between the regions' centroids, up to the cut-off."""
     from spillover.panel.geometry import centroids
     from spillover.weights.points import Points
