@@ -169,9 +169,8 @@ def rows(found: dict[str, list[dict[str, object]]]) -> Iterator[str]:
         if true > 1e-9:
             power = f"{compute_power(config, PowerQuestion()).power:.2f}"
         shares = " | ".join(f"{100 * counts[name] / len(each):.1f} %" for name in VERDICTS)
-        yield (
-            f"| {scenario.words} | {config.n_regions} × {config.n_periods} | {max(true, 0.0):.2f} | {power} | {shares} |"
-        )
+        size = f"{config.n_regions} × {config.n_periods}"
+        yield f"| {scenario.words} | {size} | {max(true, 0.0):.2f} | {power} | {shares} |"
 
 
 def main() -> None:
