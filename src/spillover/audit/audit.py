@@ -16,6 +16,7 @@ from spillover.audit.grouping import resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.result import Audit
 from spillover.audit.rules import Rule, read_rules
+from spillover.audit.specifications import check_list
 from spillover.audit.task import FitTask
 from spillover.audit.verdict import decide
 from spillover.errors import OptionError, SpilloverError, SpilloverWarning, did_you_mean, show_labels
@@ -99,8 +100,8 @@ def audit_fit(
     }
     _check_options(options, chosen)
     resolve_groups(fit, groups)
-    for w in (weights or {}).values():
-        w.align(fit.panel.regions)
+    if weights and "weights" in chosen:
+        check_list(weights, fit, common=bool(options.get("common")))
     done: dict[str, AuditPart] = {}
     for part in _run(fit, chosen, pool, executor, progress):
         done[part.name] = part
@@ -114,7 +115,7 @@ def audit_fit(
 
 def _chosen(parts: Sequence[str] | None) -> tuple[str, ...]:
     if parts is None:
-        return tuple(part for part in PARTS if importlib.util.find_spec(PARTS[part].split(":")[0]))
+        return tuple(part for part in PARTS if exists(part))
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise OptionError(
@@ -124,6 +125,10 @@ def _chosen(parts: Sequence[str] | None) -> tuple[str, ...]:
             fix=did_you_mean(unknown[0], tuple(PARTS)) or None,
         )
     return tuple(part for part in PARTS if part in parts)
+
+
+def exists(part: str) -> bool:
+    return importlib.util.find_spec(PARTS[part].split(":")[0]) is not None
 
 
 def find_part(name: str) -> Any:

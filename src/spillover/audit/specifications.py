@@ -76,7 +76,7 @@ def audit_specifications(
     if fit.weights is None:
         raise OptionError(f"a {fit.spec.model} model has no W to compare", fix='audit a model="slx" or "sdm"')
     others = dict(weights or {})
-    _check(others, fit, common)
+    check_list(others, fit, common=common)
     found = _Found(name)
     panel, own = fit.panel, fit.weights
     if common and others:
@@ -104,7 +104,8 @@ def audit_specifications(
     return AuditPart("weights", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
 
 
-def _check(others: Mapping[str, Any], fit: SpatialFit, common: bool) -> None:
+def check_list(others: Mapping[str, Any], fit: SpatialFit, *, common: bool) -> None:
+    """Refuse what is no W, and W of other regions than the fit unless only the common ones are compared."""
     for label, w in others.items():
         if not isinstance(w, SpatialWeights):
             raise OptionError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -223,6 +224,7 @@ def rejection(shift: float, alpha: float, df: float | None) -> float:
     return float(stats.nct.sf(cut, df, shift) + wrong)
 
 
+@lru_cache(maxsize=256)
 def detectable_shift(alpha: float, target: float, df: float | None) -> float:
     """Standard errors away from zero at which the test has its target power: 2.80 for 5 % and 80 %.
 
