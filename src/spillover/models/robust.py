@@ -22,6 +22,7 @@ from spillover.models.covariance import (
     region_scores,
     score_rows,
 )
+from spillover.numerics.kernels import wendland
 from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
