@@ -28,6 +28,9 @@ _PUBLIC = {
     "SpatialFit": "spillover.models.result",
     # STEP 6b  moderators
     "moderate": "spillover.moderators.interaction",
+    "fit_moderated_rho": "spillover.moderators.strength",
+    "fit_regimes": "spillover.moderators.regimes",
+    "fit_threshold": "spillover.moderators.threshold",
     "compare": "spillover.tables.compare",
     "simulate": "spillover.simulation.simulate",
     "open_laboratory": "spillover.simulation.laboratory",
@@ -74,6 +77,9 @@ if TYPE_CHECKING:
     from spillover.models.result import SpatialFit
     from spillover.models.spec import ModelSpec
     from spillover.moderators.interaction import moderate
+    from spillover.moderators.regimes import fit_regimes
+    from spillover.moderators.strength import fit_moderated_rho
+    from spillover.moderators.threshold import fit_threshold
     from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel
