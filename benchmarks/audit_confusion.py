@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 
 import spillover as so
 from spillover.audit.audit import PARTS as AUDIT_PARTS
-from spillover.audit.audit import audit_fit, exists
+from spillover.audit.audit import audit_fit
 from spillover.panel.geometry import centroids
 from spillover.panel.panel import Panel
 from spillover.simulation.power import PowerQuestion, compute_power
@@ -32,8 +32,8 @@ from spillover.simulation.spatial_panel import ErrorLaw, Regressor, SpatialPanel
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
-PARTS = tuple(part for part in AUDIT_PARTS if part not in ("size", "reach"))
-"""No rule reads the simulated size and the reach of W; without them an audit takes half the time."""
+PARTS = tuple(part for part in AUDIT_PARTS if part != "size")
+"""No rule reads the simulated size."""
 VERDICTS = ("stands", "fragile", "not supported", "not detectable")
 Shock = Callable[[Panel, np.random.Generator], tuple[FloatArray, FloatArray]]
 """Panel, generator → what is added to the outcome and to the first regressor, each (n, t)."""
@@ -146,7 +146,7 @@ def audit_one(scenario: Scenario, seed: int, draws: int) -> dict[str, object]:
     start = time.perf_counter()
     panel, weights, true = draw(scenario, seed)
     fit = so.fit("y ~ x + c", panel, weights)
-    audit = audit_fit(fit, parts=[part for part in PARTS if exists(part)], draws=draws, seed=seed)
+    audit = audit_fit(fit, parts=PARTS, draws=draws, seed=seed)
     return {
         "scenario": scenario.name,
         "seed": seed,

@@ -32,6 +32,9 @@ _PUBLIC = {
     "build_exposure": "spillover.mechanisms.exposure",
     # STEP 6b  under what conditions, and how far
     "moderate": "spillover.moderators.interaction",
+    "fit_moderated_rho": "spillover.moderators.strength",
+    "fit_regimes": "spillover.moderators.regimes",
+    "fit_threshold": "spillover.moderators.threshold",
     "compare": "spillover.tables.compare",
     "fit_rings": "spillover.moderators.rings",
     "fit_boundary": "spillover.moderators.boundary",
@@ -100,7 +103,10 @@ if TYPE_CHECKING:
     from spillover.moderators.dose_table import fit_dose_table
     from spillover.moderators.interaction import moderate
     from spillover.moderators.kernel_spline import fit_kernel_spline
+    from spillover.moderators.regimes import fit_regimes
     from spillover.moderators.rings import fit_rings
+    from spillover.moderators.strength import fit_moderated_rho
+    from spillover.moderators.threshold import fit_threshold
     from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel

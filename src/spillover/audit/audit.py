@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import os
 import warnings
@@ -115,7 +114,7 @@ def audit_fit(
 
 def _chosen(parts: Sequence[str] | None) -> tuple[str, ...]:
     if parts is None:
-        return tuple(part for part in PARTS if exists(part))
+        return tuple(PARTS)
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise OptionError(
@@ -125,10 +124,6 @@ def _chosen(parts: Sequence[str] | None) -> tuple[str, ...]:
             fix=did_you_mean(unknown[0], tuple(PARTS)) or None,
         )
     return tuple(part for part in PARTS if part in parts)
-
-
-def exists(part: str) -> bool:
-    return importlib.util.find_spec(PARTS[part].split(":")[0]) is not None
 
 
 def find_part(name: str) -> Any:

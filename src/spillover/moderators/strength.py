@@ -31,7 +31,7 @@ def fit_moderated_rho(
     side: Whose = "receiver",
     base: Period | str | None = None,
     centre: float | str | Mapping[str, float] = "mean",
-    trends: bool = False,
+    trends: bool | None = None,
     model: ModelName = "sdm",
     effects: Effects | None = None,
     covariance: CovarianceName = "default",
@@ -48,8 +48,10 @@ def fit_moderated_rho(
     side : whose z: the "receiver" (ρ_i before W y: absorptive capacity) or the "sender" (ρ_j inside W: reach).
     base : the period whose z counts, or "mean"; needed where z changes over time, because ρ_i must not.
     centre : value of z at which ρ_0 holds: its mean over regions, or a number.
-    trends : adds z × period dummies, which takes out shocks that all regions share but feel in proportion to z. Such
-        shocks do not bias ρ_1 without them, but blur it.
+    trends : whether every period also loses its direction z (W z for the sender's side): z × period effects, which take
+        out shocks that all regions share but feel in proportion to z. On by default with period effects: where z
+        varies over the map in patches such shocks look like spillovers. Without trends the likelihood is exact, and
+        tests have the likelihood ratio.
     model : "sdm" or "sar". effects, covariance, lagged, weights_x, cutoff_km, time_lags : as in `spillover.fit`.
 
     Returns
@@ -63,8 +65,9 @@ def fit_moderated_rho(
 
     Notes
     -----
-    With period effects the moderated lag is z_i (W (y_t − ȳ_t ι))_i: z_i ȳ_t is the response to a common shock, which a
-    raw lag would mistake for spillover. Errors of unequal variance bias ρ (Lin & Lee 2010, J. Econometrics 157:34).
+    With period effects z_i (W y)_i holds z_i ȳ_t, the response to a common shock, which is not a spillover: trends take
+    it out, and without them the moderated lag is that of deviations from period means. Errors of unequal variance bias
+    ρ (Lin & Lee 2010, J. Econometrics 157:34).
     Cost: n ≤ 1,200 one dense inverse per step, else sparse LU.
     """
     spec = ModelSpec(
@@ -78,10 +81,11 @@ def fit_moderated_rho(
     )
     check_option("side", side, get_args(Whose))
     found = fixed_moderators(panel, moderators, centre, base)
-    null, regressors = fit_null(spec, panel, weights, found, trends, weights_x)
+    with_trends = spec.has_period_effects if trends is None else trends
+    null, regressors = fit_null(spec, panel, weights, () if with_trends else found, weights_x)
     loads = np.stack([np.ones(panel.shape[0]), *(z.centred[:, 0] for z in found)])
     names = ("rho", *(f"rho:{z.name}" for z in found))
-    return fit_strengths(null, regressors, found, loads, names, side)
+    return fit_strengths(null, regressors, found, loads, names, side, trends=with_trends)
 
 
 def fixed_moderators(
@@ -98,7 +102,6 @@ def fit_null(
     panel: Panel,
     weights: SpatialWeights,
     moderators: Sequence[Moderator],
-    trends: bool,
     weights_x: SpatialWeights | None,
 ) -> tuple[SpatialFit, list[Column]]:
     """The model with one ρ and its regressors, the moderators among them where the effects leave something of them."""
@@ -116,15 +119,6 @@ def fit_null(
     main = [Column(z.name, z.values, z.name, "own") for z in moderators if z.name not in formula.names]
     kept, _ = without_absorbed(main, spec, panel)
     columns += kept
-    if trends:
-        if not (spec.has_period_effects and spec.has_region_effects):
-            raise OptionError("trends are for two-way effects", got=f"effects={spec.effects!r}")
-        columns += [
-            Column(f"{z.name} × {period}", z.centred * (np.arange(panel.shape[1]) == i), f"{z.name} × {period}", "own")
-            for z in moderators
-            for i, period in enumerate(panel.periods)
-            if i
-        ]
     return fit_columns(spec, columns, panel, weights, weights_x=w), columns
 
 
@@ -135,29 +129,36 @@ def fit_strengths(
     loads: FloatArray,
     names: Sequence[str],
     side: Whose,
+    *,
+    trends: bool,
 ) -> StrengthFit:
     """The model with coefficients for the diagonals `loads` (K, n), from its version with one ρ."""
-    columns = strength_columns(null, loads, names, side)
+    columns = strength_columns(null, loads, names, side, trends=trends)
     projection = columns.projection()
     likelihood = columns.likelihood(projection)
     solution = maximise_strength(likelihood, _starts(likelihood, loads, null.rho))
     _check_solution(solution, columns, null)
     rhos = np.array(solution.parameters)
     point, values = columns.point(projection, rhos)
-    loglik = likelihood.value(rhos)
-    parameters = values.size + 1
     statistics = {
         **null.statistics,
-        "log_likelihood": loglik,
-        "log_likelihood_null": null.statistics["log_likelihood"],
         "sigma2": point.sigma2,
-        "aic": -2.0 * loglik + 2.0 * parameters,
-        "bic": -2.0 * loglik + parameters * np.log(likelihood.m),
-        "n_parameters": parameters,
+        "n_effective": likelihood.m,
+        "n_parameters": values.size + 1,
         "converged": solution.converged,
         "score": solution.score,
         "evaluations": solution.evaluations,
     }
+    for name in ("log_likelihood", "aic", "bic"):
+        statistics.pop(name)
+    if likelihood.removed is None:
+        loglik = likelihood.value(rhos)
+        statistics |= {
+            "log_likelihood": loglik,
+            "log_likelihood_null": null.statistics["log_likelihood"],
+            "aic": -2.0 * loglik + 2.0 * (values.size + 1),
+            "bic": -2.0 * loglik + (values.size + 1) * np.log(likelihood.m),
+        }
     stability = _stability(columns, rhos, null)
     notes = list(null.notes)
     if not stability.is_certain:
@@ -194,7 +195,7 @@ def _starts(likelihood: StrengthLikelihood, loads: FloatArray, rho: float) -> li
 
 def _stability(columns: StrengthColumns, rhos: FloatArray, null: SpatialFit) -> Stability:
     strengths = rhos @ columns.loads
-    multiplier = columns.point_multiplier(rhos)
+    multiplier = columns.multiplier(rhos)
     reach = float(null.roles.outcome[0][1].row_sums.max())
     strongest = int(np.argmax(np.abs(strengths)))
     return Stability(

@@ -5,8 +5,11 @@ effects are removed exactly, since S does not change over time. So are period ef
 
     F'y_t = Σ_k ρ_k F'B_k J y_t + F'Z_tδ + F'ε_t,    J = I − ιι'/n,
 
-so the moderated lags are those of deviations from the period mean. What z does to a shock that all regions share,
-ρ_1 z_i ȳ_t, is not a spillover; it stays in the error unless z × period effects (trends) take it out.
+so the moderated lags are those of deviations from the period mean. What is left out is ρ_k (B_kι)_i ȳ_t, the response
+to a shock that all regions share. Where B_kι = z_k varies over the map in patches that term looks like a spillover, so
+by default every period also loses the directions B_kι (z × period effects). No likelihood is exact then, because S does
+not keep their span; ρ solves the score equations with the traces that make their expectation zero,
+    (PB_ky)'e/σ² = T* tr PB_kS^{-1},  P = I − QQ',  Q a basis of ι and the B_kι.
 """
 
 from __future__ import annotations
@@ -40,6 +43,7 @@ class StrengthLikelihood:
     m: int
     t_star: int
     compressed: bool
+    removed: FloatArray | None = None
     _last: dict[tuple[float, ...], VaryingMultiplier] = field(default_factory=dict)
 
     @cached_property
@@ -57,7 +61,7 @@ class StrengthLikelihood:
         key = tuple(float(rho) for rho in rhos)
         if key not in self._last:
             self._last.clear()
-            self._last[key] = VaryingMultiplier(self.matrices, rhos, self.compressed, self.stack)
+            self._last[key] = VaryingMultiplier(self.matrices, rhos, self.compressed, self.stack, self.removed)
         return self._last[key]
 
     def squares(self, rhos: FloatArray) -> float:
@@ -81,7 +85,7 @@ class StrengthLikelihood:
         return multiplier.spectral_radius() < 1.0 - 1e-9
 
     def slopes(self, rhos: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """((K,) ℓ', (K, K) ℓ'')."""
+        """((K,) score, (K, K) its derivatives): ℓ' and ℓ'' where there is a likelihood."""
         v = np.concatenate([[1.0], -rhos])
         lean = (self.products @ v)[1:]
         q = float(v @ self.products @ v)
@@ -91,16 +95,47 @@ class StrengthLikelihood:
 
 
 def maximise_strength(likelihood: StrengthLikelihood, starts: list[FloatArray]) -> Solution:
-    """Newton's steps from each start, halved until admissible and rising; the best of the ends."""
-    climbs = [_climb(likelihood, start) for start in starts if likelihood.admits(start)]
-    rhos, steps = max(climbs, key=lambda climb: likelihood.value(climb[0]))
+    """Newton's steps from each start: the highest end; or, without a likelihood, the end with the smallest score."""
+    climb = _climb if likelihood.removed is None else _solve
+    climbs = [climb(likelihood, start) for start in starts if likelihood.admits(start)]
+    if likelihood.removed is None:
+        rhos, _ = max(climbs, key=lambda end: likelihood.value(end[0]))
+    else:
+        rhos, _ = min(climbs, key=lambda end: _distance(*likelihood.slopes(end[0])))
     slope, bend = likelihood.slopes(rhos)
-    scaled = float(np.sqrt(abs(slope @ np.linalg.solve(bend, slope))))
+    scaled = _distance(slope, bend)
     at_bound = not likelihood.admits(rhos * (1.0 + 1e-4))
-    converged = bool(scaled < 1e-5 and not at_bound and np.linalg.eigvalsh(bend)[-1] < 0)
+    falling = np.linalg.eigvalsh((bend + bend.T) / 2.0)[-1] < 0
+    converged = bool(scaled < 1e-5 and not at_bound and falling)
     status = "converged" if converged else "the feedback no longer dies out" if at_bound else "did not converge"
     total = sum(count for _, count in climbs)
     return Solution(float("nan"), status, converged, at_bound, total, scaled, tuple(float(rho) for rho in rhos))
+
+
+def _distance(slope: FloatArray, bend: FloatArray) -> float:
+    """Distance to the root in standard errors."""
+    return float(np.sqrt(abs(slope @ np.linalg.solve(bend, slope))))
+
+
+def _solve(likelihood: StrengthLikelihood, rhos: FloatArray) -> tuple[FloatArray, int]:
+    """Newton's steps to the root of the score, halved until admissible and nearer."""
+    slope, bend = likelihood.slopes(rhos)
+    for step in range(MOST_STEPS):
+        before = _distance(slope, bend)
+        if before < 1e-9:
+            return rhos, step
+        move, share = -np.linalg.solve(bend, slope), 1.0
+        while share > 1e-8:
+            trial = rhos + share * move
+            if likelihood.admits(trial):
+                slope, bend = likelihood.slopes(trial)
+                if _distance(slope, bend) < before:
+                    break
+            share /= 2.0
+        else:
+            return rhos, step
+        rhos = trial
+    return rhos, MOST_STEPS
 
 
 def _climb(likelihood: StrengthLikelihood, rhos: FloatArray) -> tuple[FloatArray, int]:

@@ -48,7 +48,7 @@ class StrengthFit:
     Attributes
     ----------
     estimates : slopes, then "rho" (at the centre) and "rho:z" per moderator; or "rho: group" per regime.
-    statistics : log_likelihood, log_likelihood_null, sigma2, aic, bic, counts.
+    statistics : sigma2, counts, …; without trends log_likelihood, log_likelihood_null, aic, bic.
     null : the same model with one ρ. regressors : its columns. columns : the lags of the outcome.
     point : residuals and what a covariance needs.
     moderators : z, constant in time; empty for regimes. side : whose z.
@@ -207,10 +207,9 @@ class StrengthFit:
     # -- tests ------------------------------------------------------------------------------------
 
     def hypothesis_tests(self) -> tuple[HypothesisTest, ...]:
-        """Likelihood ratio, Wald and LM test of one strength for all regions."""
+        """Wald and LM test of one strength for all regions; without trends the likelihood ratio too."""
         count = self.columns.count - 1
         null = "the strength of the spillover is the same in all regions"
-        ratio = 2.0 * (self.statistics["log_likelihood"] - self.statistics["log_likelihood_null"])
         size = self.estimates.values.size
         restriction = np.zeros((count, size))
         first = size - self.columns.count
@@ -219,10 +218,14 @@ class StrengthFit:
         else:
             restriction[:, first], restriction[np.arange(count), first + 1 + np.arange(count)] = -1.0, 1.0
         wald = replace(self.estimates.wald(restriction, null), name="Wald one strength")
+        score = lm_test(self.null, self.columns, null)
+        if "log_likelihood" not in self.statistics:
+            return (wald, score)
+        ratio = 2.0 * (self.statistics["log_likelihood"] - self.statistics["log_likelihood_null"])
         return (
             HypothesisTest.chi2("LR one strength", ratio, df=count, null=null, reference="likelihood ratio"),
             wald,
-            lm_test(self.null, self.columns, null),
+            score,
         )
 
     def tests(self) -> pd.DataFrame:

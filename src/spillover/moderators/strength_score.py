@@ -1,9 +1,9 @@
 """Lagrange-multiplier test of one strength ρ for all regions, from the model without moderators alone.
 
 Score and information are those of all K lags at (ρ̂, 0, …), so that the test is projected on every other parameter:
-    s_k = e'l_k/σ² − T* tr A_k,  A_k = J B_k R,  LM = s'(I^{-1})_{11} s ~ χ²(K − 1).
-The lags are of deviations from period means where those are removed, and traces count T* periods: without both the test
-rejects a true null in up to 99 of 100 cases (shocks that load on z; a moderator whose mean is not zero).
+    s_k = e'l_k/σ² − T* tr A_k,  LM = s'(I^{-1})_{11} s ~ χ²(K − 1),
+A_k = J B_k R, or PB_kS^{-1}P where directions are removed. The raw lag z∘(W y) holds z α_t/(1 − ρ) and rejects a true
+null in 99 of 100 panels whose shocks load on z; traces that do not count T* periods reject as often where z̄ ≠ 0.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def lm_moderated_rho(
     *,
     side: Whose = "receiver",
     base: Period | str | None = None,
+    trends: bool | None = None,
     robust: bool = False,
 ) -> HypothesisTest:
     """LM test that ρ does not depend on moderators z.
@@ -36,6 +37,8 @@ def lm_moderated_rho(
     fit : a SAR or SDM fit with no, individual or two-way effects.
     moderators : expression(s) of the panel's variables; jointly tested.
     side : the "receiver"'s z or the "sender"'s. base : period of z where it changes over time, or "mean".
+    trends : whether every period also loses z (W z for the sender), as in `fit_moderated_rho`; on by default with
+        period effects. Without, the moderated lag is that of deviations from period means.
     robust : with the variance of the score clustered by region instead of the information matrix.
 
     Raises
@@ -53,7 +56,9 @@ def lm_moderated_rho(
         )
     found = fixed_moderators(fit.panel, moderators, "mean", base)
     loads = np.stack([np.ones(fit.panel.shape[0]), *(z.centred[:, 0] for z in found)])
-    columns = strength_columns(fit, loads, ("rho", *(f"rho:{z.name}" for z in found)), side)
+    names = ("rho", *(f"rho:{z.name}" for z in found))
+    with_trends = fit.spec.has_period_effects if trends is None else trends
+    columns = strength_columns(fit, loads, names, side, trends=with_trends)
     return lm_test(fit, columns, NULL, robust=robust)
 
 
@@ -66,6 +71,7 @@ def lm_test(fit: SpatialFit, columns: StrengthColumns, null: str, *, robust: boo
     first = np.array([term.operator.trace() for term in point.terms])
     lags = point.block[k + 1 :].reshape(count, -1)
     score = lags @ point.residuals.ravel() / point.sigma2 - point.design.transformation.t_star * first
+    # With trends (or rounding) the score of the common strength is not exactly zero at ρ̂ of the model without them.
     inverse = information(point).covariance[k:, k:]
     # Directions that leave the common strength: any basis of the space of the K coefficients beside `common`.
     basis = np.linalg.svd(common[None])[2][1:]

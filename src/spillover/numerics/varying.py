@@ -4,6 +4,10 @@ ln|S| is no function of W's eigenvalues, so it is computed as it is. Where perio
 F'y_t with F orthonormal and F'ι = 0, and what matters is F'SF. By Jacobi's complementary minor
     ln|F'SF| = ln|S| + ln(ι'S^{-1}ι / n),    R = F(F'SF)^{-1}F' = S^{-1} − S^{-1}ιι'S^{-1} / ι'S^{-1}ι,
 and ∂ ln|F'SF| / ∂ρ_k = −tr B_k R. With D = I and W ι = ι this is ln|S| − ln(1 − ρ).
+
+Where more than period means is removed (P = I − QQ', Q orthonormal with ι in its span and S not keeping that span)
+there is no determinant whose derivative is what the score needs, −tr P B_k S^{-1}; the derivatives are given all the
+same.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import SuperLU, splu
 
-from spillover.numerics.engine import DENSE_LIMIT, PROBES
+from spillover.numerics.engine import DENSE_LIMIT
 from spillover.typing import FloatArray
 
 STEP = 1e-4  # of central differences of an exact ln|S|, where n is too large for an inverse
@@ -31,12 +35,14 @@ class VaryingMultiplier:
     rhos : (K,).
     compressed : whether period means are removed.
     stack : (K, n, n) the same matrices as arrays, shared by all points of a search; made here where it is missing.
+    removed : (n, d) Q of the directions that every period loses, or None.
     """
 
     matrices: tuple[sp.csr_matrix, ...]
     rhos: FloatArray
     compressed: bool
     stack: FloatArray | None = None
+    removed: FloatArray | None = None
 
     @property
     def n(self) -> int:
@@ -90,13 +96,31 @@ class VaryingMultiplier:
         return float(value + np.log(middle)) if middle > 0 else -np.inf
 
     def derivatives(self) -> tuple[FloatArray, FloatArray]:
-        """((K,) first, (K, K) second) derivatives of the log-determinant: −tr B_kR, −tr B_kRB_lR."""
-        count = self.rhos.size
-        if self.small:
-            images = [matrix @ self.dense for matrix in self.matrices]
-            first = np.array([-np.trace(image) for image in images])
-            second = -np.array([[np.sum(a * b.T) for b in images] for a in images])
+        """((K,) first, (K, K) second) derivatives of the log-determinant, −tr B_kR and −tr B_kRB_lR.
+
+        With directions removed −tr PB_kS^{-1} and its derivatives −tr PB_kS^{-1}B_lS^{-1}, which are not symmetric.
+        """
+        first, second = self._exact_derivatives() if self.small else self._differences()
+        if self.removed is None:
             return first, second
+        q = self.removed
+        inner = [self.solve(q)]
+        images = [np.asarray(matrix @ inner[0]) for matrix in self.matrices]
+        first = first + np.array([np.sum(q * image) for image in images])
+        again = [self.solve(image) for image in images]
+        second = second + np.array(
+            [[np.sum(q * np.asarray(matrix @ each)) for each in again] for matrix in self.matrices]
+        )
+        return first, second
+
+    def _exact_derivatives(self) -> tuple[FloatArray, FloatArray]:
+        images = [np.asarray(matrix @ self.dense) for matrix in self.matrices]
+        second = -np.array([[np.sum(a * b.T) for b in images] for a in images])
+        return np.array([-np.trace(image) for image in images]), second
+
+    def _differences(self) -> tuple[FloatArray, FloatArray]:
+        """Central differences of the exact log-determinant."""
+        count = self.rhos.size
         h = STEP * np.eye(count)
 
         def at(shift: FloatArray) -> float:
@@ -140,14 +164,6 @@ class VaryingMultiplier:
         share = inward @ right / middle
         return plain - (np.outer(out, share) if right.ndim == 2 else out * share)
 
-    def trace(self, k: int) -> float:
-        """tr B_k R: exact when small, else from fixed probes."""
-        if self.small:
-            return float(self.matrices[k].multiply(self.dense.T).sum())
-        rng = np.random.Generator(np.random.PCG64(20_260_101))
-        probes = np.asarray(rng.integers(0, 2, size=(self.n, PROBES)) * 2.0 - 1.0, order="F")
-        return float(np.sum(probes * (self.matrices[k] @ self.solve(probes)))) / PROBES
-
     def spectral_radius(self) -> float:
         """Largest |eigenvalue| of Σ ρ_k B_k; below 1 shocks die out from round to round of the feedback."""
         if self.small:
@@ -170,7 +186,7 @@ def dense_stack(matrices: tuple[sp.csr_matrix, ...]) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class VaryingOperator:
-    """B_k R: the score of ρ_k."""
+    """B_k R, or PB_kS^{-1}P where directions are removed: the score of ρ_k."""
 
     multiplier: VaryingMultiplier
     index: int
@@ -186,18 +202,29 @@ class VaryingOperator:
         return self.multiplier.small
 
     def trace(self) -> float:
-        """tr B_k R."""
-        return self.multiplier.trace(self.index)
+        """Its trace, as exact as the derivatives of the log-determinant."""
+        return float(-self.multiplier.derivatives()[0][self.index])
 
     @cached_property
     def dense(self) -> FloatArray:
         """The operator as an (n, n) array."""
-        return np.asarray(self.multiplier.matrices[self.index] @ self.multiplier.dense)
+        found = np.asarray(self.multiplier.matrices[self.index] @ self.multiplier.dense)
+        q = self.multiplier.removed
+        if q is None:
+            return found
+        found = found - q @ (q.T @ found)
+        return np.asarray(found - (found @ q) @ q.T)
 
     def apply(self, right: FloatArray) -> FloatArray:
-        """B_k R X."""
-        return np.asarray(self.multiplier.matrices[self.index] @ self.multiplier.solve(right))
+        """A X."""
+        return self._less(self.multiplier.matrices[self.index] @ self.multiplier.solve(self._less(right)))
 
     def apply_transposed(self, right: FloatArray) -> FloatArray:
-        """R' B_k' X."""
-        return self.multiplier.solve_transposed(np.asarray(self.multiplier.matrices[self.index].T @ right))
+        """A' X."""
+        inner = np.asarray(self.multiplier.matrices[self.index].T @ self._less(right))
+        return self._less(self.multiplier.solve_transposed(inner))
+
+    def _less(self, values: FloatArray) -> FloatArray:
+        """P X."""
+        q = self.multiplier.removed
+        return np.asarray(values) if q is None else np.asarray(values - q @ (q.T @ values))

@@ -95,8 +95,9 @@ def _edit(text: str, relocate: Callable[[str], str], seed: int | None) -> str:
 
 def _write(study: dict[str, Any]) -> str:
     """Sections of keys and values as TOML; what is nested deeper is written on one line."""
-    lines: list[str] = []
-    for name, content in study.items():
+    sections = {name: content for name, content in study.items() if isinstance(content, dict | list | tuple)}
+    lines = [f"{_key(name)} = {_value(content)}" for name, content in study.items() if name not in sections]
+    for name, content in sections.items():
         entries = content if isinstance(content, list | tuple) else [content]
         for entry in entries:
             lines.append(f"[[{name}]]" if isinstance(content, list | tuple) else f"[{name}]")
