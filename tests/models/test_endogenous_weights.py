@@ -13,7 +13,7 @@ NEAR = build_knn(np.random.default_rng(7).uniform(0, 100, (150, 2)), 8, regions=
 
 
 def simulate(seed, endogeneity, rho=0.5):
-    """A cross-section: z = s + v, W of |z_i − z_j| among eight nearest neighbours, y = ρWy + x + ε, corr(ε, v) given."""
+    """A cross-section: z = s + v, W of |z_i − z_j| among eight neighbours, y = ρWy + x + ε, corr(ε, v) given."""
     rng = np.random.default_rng(seed)
     s, x, v = rng.normal(size=(3, 150))
     z = s + v
