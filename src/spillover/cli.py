@@ -281,7 +281,8 @@ def fit(
         str | None,
         typer.Option(
             "--weights-kind",
-            help="For a map: queen, rook, knn:K, distance-band:KM, inverse-distance[:POWER], exponential:DECAY.",
+            help="For a map: queen[:STEPS], rook[:STEPS], knn:K, distance-band:KM, inverse-distance[:POWER], "
+            "exponential:DECAY, gaussian:KM, shared-border.",
         ),
     ] = None,
     geometry_id: Annotated[str | None, typer.Option("--geometry-id", help="Column of the map with region ids.")] = None,

@@ -11,9 +11,11 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from spillover.study.load import StudyFile
+from spillover.study.proximity import PATHS
 
+_PATH_KEYS = "|".join(("table", "geometry", "rules", *PATHS))
 _PATH_LINE = re.compile(
-    r"""^(?P<key>[ \t]*(?:table|geometry|file|order|rules)[ \t]*=[ \t]*)(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", re.M
+    rf"""^(?P<key>[ \t]*(?:{_PATH_KEYS})[ \t]*=[ \t]*)(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", re.M
 )
 _SEED_LINE = re.compile(r"^(?P<key>[ \t]*seed[ \t]*=[ \t]*)[-+0-9_]+", re.M)
 _STUDY_LINE = re.compile(r"^[ \t]*\[study\][^\n]*$", re.M)
@@ -66,7 +68,7 @@ def _relocate(text: str, source: Path, folder: Path) -> str:
 def _paths_in(study: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """(section, key) of every path of a study file."""
     sections = [(study["data"], ("table", "geometry")), (study["agglomeration"], ("table",))]
-    sections += [(item, ("file", "order")) for item in study["weights"]]
+    sections += [(item, PATHS) for item in study["weights"]]
     if isinstance(study.get("audit"), dict):
         sections.append((study["audit"], ("rules",)))
     for section, keys in sections:
