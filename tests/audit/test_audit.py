@@ -157,7 +157,7 @@ def test_an_outcome_that_is_part_of_the_regressor_is_an_identity_and_no_effect()
     rng = np.random.default_rng(1)
     part, other = np.exp(rng.standard_normal((2, *panel.shape)))
     panel = panel.with_variables({"part": part, "other": other, "total": part + other})
-    found = so.fit("log(part) ~ log(total) + c", panel, w).audit(parts=["errors", "measures"], draws=19)
+    found = so.fit("log(part) ~ log(total) + c", panel, w).audit(parts=["errors", "measures"], draws=99)
     assert found.facts["errors.p_value.own"] < 0.05
     assert found.own.verdict == "not supported"
     assert found.own.rule == "an identity"
