@@ -139,8 +139,43 @@ def test_mistakes_are_told_before_anything_is_computed(fit: SpatialFit) -> None:
         audit_fit(fit, groups={region: region for region in panel.regions})
     with pytest.raises(AlignmentError, match="different regions"):
         audit_fit(fit, weights={"part": w.subset(panel.regions[:40], islands="keep")})
+    with pytest.raises(OptionError, match="too few draws"):
+        audit_fit(fit, draws=5)
+    with pytest.raises(OptionError, match="lead"):
+        audit_fit(fit, parts=["timing"], lead=20)
+    with pytest.raises(OptionError, match="positive size"):
+        audit_fit(fit, parts=["detectable"], relevant_own=-1.0)
+    with pytest.raises(UnknownColumnError, match="count"):
+        audit_fit(fit, parts=["influence"], counts="counted")
     with pytest.raises(OptionError, match="maximum likelihood"):
         audit_fit(so.fit_random("y ~ x", panel, w, model="sar"))  # type: ignore[arg-type]
+
+
+def test_an_outcome_that_is_part_of_the_regressor_is_an_identity_and_no_effect() -> None:
+    """total = part + other: a strong "effect" of the total on its part."""
+    panel, w = sample()
+    rng = np.random.default_rng(1)
+    part, other = np.exp(rng.standard_normal((2, *panel.shape)))
+    panel = panel.with_variables({"part": part, "other": other, "total": part + other})
+    found = so.fit("log(part) ~ log(total) + c", panel, w).audit(parts=["errors", "measures"], draws=99)
+    assert found.facts["errors.p_value.own"] < 0.05
+    assert found.own.verdict == "not supported"
+    assert found.own.rule == "an identity"
+
+
+def test_groups_without_links_inside_are_told(fit: SpatialFit) -> None:
+    """Neighbours are always of the other kind: nothing is left inside groups, and the other parts go on."""
+    panel, _ = sample()
+    ring = np.zeros((48, 48))
+    for i in range(48):
+        ring[i, (i + 1) % 48] = ring[i, (i - 1) % 48] = 0.5
+    w = so.weights.from_object(ring, regions=panel.regions)
+    sides = {region: "even" if i % 2 else "odd" for i, region in enumerate(panel.regions)}
+    found = so.fit("y ~ x + c", panel, w).audit(
+        groups=sides, draws=19, parts=["errors", "common-shock", "permutation", "detectable"]
+    )
+    assert any("no link" in text for text in found.part("common-shock").skipped)
+    assert "errors.p_value.spillover" in found.facts
 
 
 def test_a_part_that_the_data_refuse_does_not_stop_the_others() -> None:
