@@ -390,12 +390,16 @@ def fit(
 @app.command()
 def simulate(
     config: Annotated[
-        Path | None, typer.Argument(help="A TOML file with seed, [system] and [map]; the demo's system without one.")
+        Path | None,
+        typer.Argument(
+            help="A TOML file with [panel] (an exact spatial panel), [system] (the regional innovation system) or "
+            "[agents], and optionally seed and [map]; the demo's system without one."
+        ),
     ] = None,
     out: Out = None,
     seed: Seed = None,
 ) -> None:
-    """Draw a regional innovation system: its table, map and truth, and a study file ready to run."""
+    """Draw regions whose truth is known: their table, map and truth, and a study file ready to run."""
     from spillover.screen import progress_on_screen, say
     from spillover.study.simulation_file import default_simulation, read_simulation
 
@@ -406,9 +410,8 @@ def simulate(
 
         study, drawn = write_simulation(simulation, folder, progress)
     n, t = drawn.panel.shape
-    truth = drawn.truth
     say(f"Wrote {n} regions × {t} years into {folder}, seed {drawn.seed} (illustrative calibration).")
-    say(f"True effects, patents a year per cluster: direct {truth.direct:.1f}, spillover {truth.spillover:.1f}.")
+    say(drawn.headline)
     say(f"Next: spillover run {folder / study.name}")
 
 

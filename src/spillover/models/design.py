@@ -19,6 +19,7 @@ from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 LARGEST = 1e100  # squares must stay finite
+LEAST_REGIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,18 +222,27 @@ def _check_constants(design: Design, intercept: bool) -> None:
             )
 
 
+def too_few(n: int, t: int, slopes: int) -> tuple[str, str] | None:
+    """What there is and what is needed, in words, when so many regions and periods are too few; None when enough."""
+    if n < LEAST_REGIONS:
+        return f"{n} regions", f"at least {LEAST_REGIONS}"
+    if n > slopes + 1 and n * t >= slopes + 20:
+        return None
+    return (
+        f"{n} regions × {t} periods for {slopes} slopes",
+        "more regions than parameters, and at least 20 observations more than slopes",
+    )
+
+
 def _check_size(design: Design) -> None:
     n, t = design.shape
     k = design.k
-    if n < 10:
+    found = too_few(n, t, k)
+    if found is not None:
         raise DesignError(
-            "too few regions for a spatial model", got=f"{n} regions", expected="at least 10", fix="add regions"
-        )
-    if n <= k + 1 or n * t < k + 20:
-        raise DesignError(
-            "fewer observations than the model needs",
-            got=f"{n} regions × {t} periods for {k} slopes",
-            expected="more regions than parameters, and at least 20 observations more than slopes",
+            "too few regions for a spatial model" if n < LEAST_REGIONS else "fewer observations than the model needs",
+            got=found[0],
+            expected=found[1],
             fix="drop regressors, lag fewer of them in space (lagged=…), or add regions",
         )
     transformation = design.transformation

@@ -237,7 +237,7 @@ def effect_panels(result: StudyResult) -> tuple[Panel, ...]:
     """The effects of the main model by unit: what cannot be compared does not share an axis."""
     model = result.model()
     rows = [row for row in model.impacts if row.get("estimate") is not None]
-    if model.model == "ols":
+    if not model.has_spillover:
         rows = [row for row in rows if row.get("effect") == "direct"]
     panels: dict[str, list[tuple[str, str, Mapping[str, Row]]]] = {}
     for variable in dict.fromkeys(str(row.get("variable", "")) for row in rows):

@@ -191,8 +191,8 @@ def _sections(result: StudyResult) -> dict[str, Any]:
 
 
 def _impacts(model: ModelResult) -> tuple[Row, ...]:
-    """The effect rows that are estimates: those of a model without spatial terms are zero by construction next door."""
-    return tuple(row for row in model.impacts if model.model != "ols" or row.get("effect") == "direct")
+    """The effect rows that are estimates: those of a model without spillovers are zero by construction next door."""
+    return tuple(row for row in model.impacts if model.has_spillover or row.get("effect") == "direct")
 
 
 def _effect_rows(rows: tuple[Row, ...]) -> list[Row]:

@@ -80,7 +80,7 @@ def _for_panel(config: SpatialPanelConfig, covariance: CovarianceName) -> Estima
         return CountEstimator(config.formula, "ols" if config.model == "ols" else "slx", config.effects)
     if config.is_dynamic:
         return LaggedOutcomeEstimator(names, config.model, config.effects, config.eta != 0, covariance)
-    return FitEstimator(config.formula, config.model, config.effects, _correction(config), (covariance,))
+    return FitEstimator(config.formula, config.model, config.effects, correction_of(config), (covariance,))
 
 
 def _for_endogenous(config: SpatialPanelConfig) -> Estimator:
@@ -98,8 +98,11 @@ def _for_endogenous(config: SpatialPanelConfig) -> Estimator:
     return TwoStageEstimator(formula, config.model, config.effects)  # type: ignore[arg-type]
 
 
-def _correction(config: SpatialPanelConfig) -> Correction:
-    """The exact transformation needs rows that sum to one where period means are removed beside W y."""
+def correction_of(config: SpatialPanelConfig) -> Correction:
+    """ "lee-yu", or "none" where period means are removed beside W y and rows of W do not sum to one.
+
+    Raises OptionError where that would be needed for W u, which has no estimator then.
+    """
     own = config.weights_error
     roles = {"W y": (config.model in LAG_MODELS, config.weights)}
     roles["W u"] = (config.model in ERROR_MODELS, config.weights if own is None else own)

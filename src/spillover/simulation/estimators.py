@@ -115,7 +115,7 @@ class LaggedOutcomeEstimator:
             "y ~ " + " + ".join(("tau", *self.regressors)),
             rest,
             weights,
-            model=_WITH_W_X.get(self.model, self.model) if lagged else self.model,
+            model=WITH_W_X.get(self.model, self.model) if lagged else self.model,
             effects=self.effects,
             covariance=self.covariance,
             weights_error=weights_error if self.model in ERROR_MODELS else None,
@@ -124,7 +124,8 @@ class LaggedOutcomeEstimator:
         return DynamicAnswer(fitted)
 
 
-_WITH_W_X: dict[ModelName, ModelName] = {"ols": "slx", "sar": "sdm", "sem": "sdem", "sac": "gns"}
+WITH_W_X: dict[ModelName, ModelName] = {"ols": "slx", "sar": "sdm", "sem": "sdem", "sac": "gns"}
+"""Models without W x → the same with W x, which W of last year's outcome needs."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,6 +44,7 @@ __all__ = [
 MAX_LOG_MEAN = 20.0
 """Largest logarithm of an expected count: 5e8."""
 
+_LABELS = {"y": "Outcome", "instrument": "Exogenous shifter of the first regressor"}
 _STREAMS = ("map", "regressors", "region means", "errors", "variances", "regions", "periods", "instrument", "counts")
 
 
@@ -100,7 +101,7 @@ def simulate_spatial_panel(config: SpatialPanelConfig, seed: int) -> tuple[Panel
         regions=world.regions,
         periods=config.periods,
         variables=variables,
-        labels={"y": "Outcome", "instrument": "Exogenous shifter of the first regressor"},
+        labels={name: label for name, label in _LABELS.items() if name in variables},
         geometry=world.geometry,
         is_panel=config.n_periods > 1,
         log=(f"drawn from a {config.model} model; the regions are invented",),

@@ -210,20 +210,27 @@ def _weights_problems(config: SpatialPanelConfig) -> Iterator[str]:
             elif sorted(w.regions) != list(config.region_ids):
                 yield f"{role} are of other regions than the panel, such as {w.regions[0]}"
         elif isinstance(w, SyntheticWeights):
-            yield from _map_problems(role, w, config)
+            yield from kind_problems(role, w, config.n_regions)
+            yield from _synthetic_problems(role, w)
     yield from _unit_root_problems(config)
 
 
-def _map_problems(role: str, w: SyntheticWeights, config: SpatialPanelConfig) -> Iterator[str]:
+def kind_problems(role: str, w: SyntheticWeights, n_regions: int) -> Iterator[str]:
+    """What is wrong with a kind of W on any map of so many regions."""
     if w.kind not in get_args(MapKind):
         yield f"{role}: kind = {shown(w.kind)} is not one of {', '.join(get_args(MapKind))}"
     if w.standardise not in get_args(Standardisation):
         yield f"{role}: standardise = {shown(w.standardise)} is not one of {', '.join(get_args(Standardisation))}"
-    if w.kind == "knn" and not (is_whole(w.neighbours) and 1 <= w.neighbours < config.n_regions):
-        yield f"{role}: neighbours = {shown(w.neighbours)} is not between 1 and {config.n_regions - 1}"
+    if w.kind == "knn" and not (is_whole(w.neighbours) and 1 <= w.neighbours < n_regions):
+        yield f"{role}: neighbours = {shown(w.neighbours)} is not between 1 and {n_regions - 1}"
     if w.kind == "exponential" and not (is_number(w.decay_per_km) and w.decay_per_km > 0):
         yield f"{role}: decay_per_km = {shown(w.decay_per_km)} is not positive"
-    elif w.kind == "exponential" and TRUNCATION / w.decay_per_km < CLOSEST_KM:
+
+
+def _synthetic_problems(role: str, w: SyntheticWeights) -> Iterator[str]:
+    """What is wrong with it on an invented map."""
+    sound = w.kind == "exponential" and is_number(w.decay_per_km) and w.decay_per_km > 0
+    if sound and TRUNCATION / w.decay_per_km < CLOSEST_KM:
         yield (
             f"{role}: decay_per_km = {w.decay_per_km:g} cuts the kernel at {TRUNCATION / w.decay_per_km:.3g} km, and "
             f"neighbours on the synthetic map are about {SPACING_KM:.0f} km apart: no region would have any"

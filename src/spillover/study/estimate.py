@@ -207,7 +207,7 @@ def describe_regions(
     """What each region of the panel receives and emits; None for models without spillovers or of fewer regions."""
     from spillover.effects.regional import regional_effects, strongest_links
 
-    if fit.weights is None or fit.design.regions != panel.regions:
+    if fit.spec.model in ("ols", "sem") or fit.weights is None or fit.design.regions != panel.regions:
         return None
     found = regional_effects(fit, treatment, progress)
     links = strongest_links(fit, treatment, LINKS)
