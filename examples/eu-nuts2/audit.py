@@ -204,8 +204,8 @@ def draw(
                          *moran_of(panel, w, home)),
     ]  # fmt: skip
     note = (
-        f"2012 is truncated. Right: {int((~rest).sum())} countries of one region are zero, and Moran's I is a little below "
-        f"zero, by construction. Canary Islands not shown. {NOTICE}"
+        f"2012 is truncated. Right: {int((~rest).sum())} countries of one region are zero, and Moran's I is a little "
+        f"below zero, by construction. Canary Islands not shown. {NOTICE}"
     )
     drawing.draw_maps(panel, maps, figures, "maps", LAEA, note, frame=(2_500_000, 1_350_000, 6_600_000, 5_450_000))
     frames = moran_frames(panel, w)
