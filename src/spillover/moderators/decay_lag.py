@@ -91,15 +91,18 @@ class LagPoint:
     ----------
     point : for covariances; its last spatial terms are the parameters of the law.
     values : coefficients, ρ, then rate (and shape).
-    inverse : (n, n) S^{-1}.   weights, slopes : (n, n) W and ∂W/∂(rate, shape) at a fixed scale.
+    inverse : (n, n) S^{-1}.   multiplier : (n, n) G = W S^{-1}.
+    weights, slopes : (n, n) W and ∂W/∂(rate, shape) at a fixed scale.   images : slopes times S^{-1}.
     scale : what κ(D) was divided by; 1 for row sums.
     """
 
     point: Point
     values: FloatArray
     inverse: FloatArray
+    multiplier: FloatArray
     weights: FloatArray
     slopes: tuple[FloatArray, ...]
+    images: tuple[FloatArray, ...]
     scale: float
 
 
@@ -180,13 +183,15 @@ class LagLikelihood:
         check_variance(sigma2, self.design.outcome)
         inverse = np.asarray(np.linalg.inv(np.eye(len(weights)) - rho * weights), dtype=float)
         theta = coefficients[len(design.x) :]
-        columns, terms = [], [SpatialTerm("rho", rho, DenseOperator(weights @ inverse), k + 1)]
+        multiplier = weights @ inverse
+        images = tuple(slope @ inverse for slope in slopes)
+        columns, terms = [], [SpatialTerm("rho", rho, DenseOperator(multiplier), k + 1)]
         for i, (name, value, slope) in enumerate(zip(("rate", "shape"), (rate, shape), slopes, strict=False)):
             change = rho * design.transformation.remove_means(slope @ self.design.outcome)
             if self.durbin:
                 change = change + np.tensordot(theta, design.expose(slope), axes=1)
             columns.append(change)
-            terms.append(SpatialTerm(name, value, DenseOperator(rho * slope @ inverse), k + 2 + i))
+            terms.append(SpatialTerm(name, value, DenseOperator(rho * images[i]), k + 2 + i))
         whole = np.concatenate([block, *(column[None] for column in columns)])
         holder = Design(
             regions=design.columns.regions,
@@ -202,7 +207,7 @@ class LagLikelihood:
         )
         point = Point(holder, whole, residuals, projection.inverse_gram, sigma2, tuple(terms))
         values = np.concatenate([coefficients, [term.value for term in terms]])
-        return LagPoint(point, values, inverse, weights, tuple(slopes), scale)
+        return LagPoint(point, values, inverse, multiplier, weights, tuple(slopes), images, scale)
 
     def _slopes(self, rate: float, shape: float, scale: float, free: int) -> list[FloatArray]:
         """∂W/∂rate and ∂W/∂shape with the scale held fixed."""

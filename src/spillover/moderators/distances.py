@@ -95,7 +95,8 @@ class Distances:
     def weigh(self, function: Callable[[FloatArray], FloatArray]) -> Pattern:
         """(n, n) function of the distances; zero on the diagonal and for pairs without connection or beyond reach."""
         if isinstance(self.matrix, np.ndarray):
-            values = np.array(function(self._finite), dtype=float)
+            values = np.asarray(function(self._finite), dtype=float)
+            values = values.copy() if values is self._finite else values
             if not self.connected:
                 values[np.isinf(self.matrix)] = 0.0
             np.fill_diagonal(values, 0.0)

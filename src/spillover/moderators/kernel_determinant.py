@@ -9,18 +9,18 @@ the score of ρ. ι'ln(S)ι/n comes from Lanczos steps that begin with ι.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.linalg
-import scipy.sparse as sp
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from spillover.errors import EstimationError
 from spillover.moderators.decay_slx import normalise
 from spillover.moderators.distances import Distances, Pattern
 from spillover.moderators.kernels import Kernel
-from spillover.numerics.quadrature import quadrature_of_ones
+from spillover.numerics.quadrature import quadrature, quadrature_of_ones
 from spillover.typing import FloatArray, Progress
 
 EXACT_LIMIT = 800
@@ -29,6 +29,11 @@ EXACT_LIMIT = 800
 NODES = 9
 STEPS = 40
 EDGE = 1e-6
+ROUGH_PROBES = 8
+"""Random vectors of the rough log-determinants with which a search begins; it ends with all eigenvalues."""
+
+THREADS = 2
+"""Eigenvalue problems at a time: each holds two n × n arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,11 +92,13 @@ class KernelDeterminants:
     centred: bool
     limits: tuple[float, float]
     progress: Progress
-    _nodes: list[WeightedLogDeterminant] = field(default_factory=list)
+    _rough: bool = True
+    _nodes: list[tuple[float, WeightedLogDeterminant]] = field(default_factory=list)
 
     def focus(self, limits: tuple[float, float]) -> None:
-        """Nodes between these rates from now on: nine over a factor of 2.5 leave an error of 10⁻⁵."""
+        """Nodes between these rates from now on, with all eigenvalues: nine over a factor of 2.5 err by 10⁻⁵."""
         self.limits = limits
+        self._rough = False
         self._nodes = []
 
     @property
@@ -109,11 +116,9 @@ class KernelDeterminants:
         if self.exact:
             w, scale, found = self._spectral(plain)
             return w, scale, _engine(found)
-        engine = self._interpolated(rate)
-        if self.row:
-            return normalise(plain, True), 1.0, engine
-        scale = top_eigenvalue(plain)
-        return plain / scale, scale, engine
+        scale, mixed = self._interpolated(rate)
+        w = normalise(plain, True) if self.row else plain / scale
+        return w, scale, _engine(mixed)
 
     def _spectral(self, plain: Pattern) -> tuple[Pattern, float, WeightedLogDeterminant]:
         """(W, scale, exact log-determinant)."""
@@ -133,7 +138,24 @@ class KernelDeterminants:
             )
         return w, scale, found
 
-    def _interpolated(self, rate: float) -> KernelEngine:
+    def _roughly(self, plain: Pattern) -> tuple[float, WeightedLogDeterminant]:
+        """(scale, log-determinant) by Lanczos steps from a few random vectors; for symmetric distances."""
+        dense = plain if isinstance(plain, np.ndarray) else plain.toarray()
+        if self.row:
+            root = 1.0 / np.sqrt(np.maximum(dense.sum(axis=1), 1e-300))
+            dense = dense * root[:, None] * root[None, :]
+        n = len(dense)
+        ones, ones_weights = quadrature_of_ones(dense, True, STEPS)
+        scale = float(ones.max())
+        moments = np.array([n, 0.0, float(np.sum((dense / scale) ** 2))])
+        found = quadrature(dense / scale, True, ROUGH_PROBES, STEPS, moments)  # type: ignore[arg-type]
+        nodes = np.minimum(np.append(found.nodes.ravel(), ones / scale), 1.0)
+        weights = np.append(n / ROUGH_PROBES * found.weights.ravel(), -ones_weights if self.centred else 0.0 * ones)
+        low = 1.0 / min(float(nodes.min()), -1e-6)
+        interval = (low + 0.02 * (1.0 - low), 1.0 - EDGE * (1.0 - low))
+        return 1.0 if self.row else scale, WeightedLogDeterminant(nodes, weights, interval, "Lanczos quadrature")
+
+    def _interpolated(self, rate: float) -> tuple[float, WeightedLogDeterminant]:
         if self.kernel.shapes is not None:
             raise EstimationError(
                 f"a lag model with the {self.kernel.law} law needs an eigenvalue problem for every trial",
@@ -143,21 +165,30 @@ class KernelDeterminants:
             )
         places, centre, half = self._places()
         if not self._nodes:
-            for k, place in enumerate(places):
-                plain = self.plain(float(np.exp(centre + half * place)), 0.0)
-                self._nodes.append(self._spectral(plain)[2])
-                self.progress("log-determinants", 0.5 * (k + 1) / NODES)
+            self._prepare([float(np.exp(centre + half * place)) for place in places])
         at = (np.log(rate) - centre) / half
         shares = [np.prod([(at - b) / (a - b) for b in places if b != a]) for a in places]
-        low = max(node.interval[0] for node in self._nodes)
-        high = min(node.interval[1] for node in self._nodes)
-        mixed = WeightedLogDeterminant(
-            np.concatenate([node.nodes for node in self._nodes]),
-            np.concatenate([share * node.weights for share, node in zip(shares, self._nodes, strict=True)]),
-            (low, high),
+        parts = [part for _, part in self._nodes]
+        scale = float(np.exp(np.dot(shares, np.log([scale for scale, _ in self._nodes]))))
+        return scale, WeightedLogDeterminant(
+            np.concatenate([part.nodes for part in parts]),
+            np.concatenate([share * part.weights for share, part in zip(shares, parts, strict=True)]),
+            (max(part.interval[0] for part in parts), min(part.interval[1] for part in parts)),
             f"eigenvalues at {NODES} decays, interpolated",
         )
-        return _engine(mixed)
+
+    def _prepare(self, rates: list[float]) -> None:
+        rough = self._rough and self.distances.symmetric
+
+        def node(rate: float) -> tuple[float, WeightedLogDeterminant]:
+            plain = self.plain(rate, 0.0)
+            return self._roughly(plain) if rough else self._spectral(plain)[1:]
+
+        make: Callable[[float], tuple[float, WeightedLogDeterminant]] = node
+        with ThreadPoolExecutor(THREADS) as pool:
+            for k, found in enumerate(pool.map(make, rates)):
+                self._nodes.append(found)
+                self.progress("log-determinants", 0.5 * (k + 1) / len(rates))
 
     def _places(self) -> tuple[FloatArray, float, float]:
         """(nodes in [−1, 1], middle and half-width of the logs of the rates)."""
@@ -198,15 +229,3 @@ def row_spectrum(plain: Pattern) -> np.ndarray:
     normal = normalise(dense, True)
     assert isinstance(normal, np.ndarray)
     return np.asarray(scipy.linalg.eigvals(normal, check_finite=False))
-
-
-def top_eigenvalue(matrix: Pattern) -> float:
-    """Largest eigenvalue of a symmetric non-negative matrix by Lanczos steps; of another by all eigenvalues."""
-    symmetric = bool((matrix != matrix.T).sum() == 0) if sp.issparse(matrix) else np.array_equal(matrix, matrix.T)
-    if not symmetric:
-        return float(spectrum(matrix).real.max())
-    try:
-        found = eigsh(matrix, k=1, which="LA", v0=np.ones(matrix.shape[0]), tol=1e-12, return_eigenvectors=False)
-        return float(found[0])
-    except ArpackNoConvergence:
-        return float(spectrum(matrix)[-1])
