@@ -31,6 +31,7 @@ _PUBLIC = {
     "open_laboratory": "spillover.simulation.laboratory",
     "recover_estimator": "spillover.simulation.harness",
     "compute_power": "spillover.simulation.power",
+    "audit_fit": "spillover.audit.audit",
     # what everything returns
     "Estimates": "spillover.inference.estimates",
     "HypothesisTest": "spillover.inference.hypotheses",
@@ -59,6 +60,7 @@ _STEPS = (
 __all__ = [*_PUBLIC, *_STEPS, "__version__"]
 
 if TYPE_CHECKING:
+    from spillover.audit.audit import audit_fit
     from spillover.errors import SpilloverError, SpilloverWarning
     from spillover.inference.estimates import Estimates
     from spillover.inference.hypotheses import HypothesisTest
