@@ -22,7 +22,6 @@ from spillover.simulation.estimators import FitEstimator
 from spillover.simulation.harness import recover_estimator
 from spillover.simulation.recovery_table import RecoveryTable
 from spillover.simulation.spatial_panel import Regressor, SpatialPanelConfig, SyntheticWeights
-from spillover.simulation.spatial_world import synthetic_weights
 from spillover.typing import CovarianceName
 
 MODELS = ("slx", "sar", "sdm", "sem", "sdem", "sac")
@@ -47,7 +46,6 @@ class Case:
     def config(self) -> SpatialPanelConfig:
         """The panels of the design."""
         durbin, error = self.model in ("slx", "sdm", "sdem"), self.model in ("sem", "sdem", "sac")
-        ids = SpatialPanelConfig(n_regions=self.n).region_ids
         return SpatialPanelConfig(
             self.model,  # type: ignore[arg-type]
             self.n,
@@ -56,7 +54,7 @@ class Case:
             rho=RHO if self.model in ("sar", "sdm", "sac") else 0.0,
             lam=LAMBDA if error else 0.0,
             weights=SyntheticWeights(map_seed=1),
-            weights_error=synthetic_weights(SyntheticWeights(), ids, 2) if error else None,
+            weights_error=SyntheticWeights(map_seed=2) if error else None,
         )
 
     def covariances(self) -> tuple[CovarianceName, ...]:
@@ -76,7 +74,6 @@ def run(case: Case, rounds: int, pool: Executor, resume: Path | None) -> tuple[s
         config.formula,
         case.model,  # type: ignore[arg-type]
         covariances=case.covariances(),
-        weights_error=config.weights_error,  # type: ignore[arg-type]
         draws=DRAWS if case.simulated else 0,
     )
     file = None if resume is None else resume / f"{case.model}-{case.n}-{case.t}.jsonl"

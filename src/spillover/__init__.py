@@ -30,17 +30,34 @@ _PUBLIC = {
     "mediate": "spillover.mechanisms.mediate",
     "EquationOptions": "spillover.mechanisms.mediate",
     "build_exposure": "spillover.mechanisms.exposure",
+    # STEP 6b  under what conditions, and how far
+    "moderate": "spillover.moderators.interaction",
+    "fit_moderated_rho": "spillover.moderators.strength",
+    "fit_regimes": "spillover.moderators.regimes",
+    "fit_threshold": "spillover.moderators.threshold",
     "compare": "spillover.tables.compare",
+    "fit_rings": "spillover.moderators.rings",
+    "fit_boundary": "spillover.moderators.boundary",
+    "fit_decay": "spillover.moderators.decay",
+    "compare_kernels": "spillover.moderators.compare_kernels",
+    "fit_kernel_spline": "spillover.moderators.kernel_spline",
+    "measure_distances": "spillover.moderators.distances",
+    "read_distances": "spillover.moderators.distances",
+    "fit_decay_table": "spillover.moderators.decay_table",
+    "fit_joint_decay": "spillover.moderators.decay_table",
+    "fit_dose_table": "spillover.moderators.dose_table",
     "simulate": "spillover.simulation.simulate",
     "open_laboratory": "spillover.simulation.laboratory",
     "recover_estimator": "spillover.simulation.harness",
     "compute_power": "spillover.simulation.power",
+    "audit_fit": "spillover.audit.audit",
     # what everything returns
     "Estimates": "spillover.inference.estimates",
     "HypothesisTest": "spillover.inference.hypotheses",
     # STEPS 1-8 from one study file
     "run_study": "spillover.study.run",
     "write_report": "spillover.report.write",
+    "draw_weights": "spillover.report.network",
     # errors
     "SpilloverError": "spillover.errors",
     "SpilloverWarning": "spillover.errors",
@@ -53,6 +70,7 @@ _STEPS = (
     "models",
     "effects",
     "mechanisms",
+    "moderators",
     "tables",
     "simulation",
     "audit",
@@ -64,6 +82,7 @@ _STEPS = (
 __all__ = [*_PUBLIC, *_STEPS, "__version__"]
 
 if TYPE_CHECKING:
+    from spillover.audit.audit import audit_fit
     from spillover.errors import SpilloverError, SpilloverWarning
     from spillover.inference.estimates import Estimates
     from spillover.inference.hypotheses import HypothesisTest
@@ -78,9 +97,22 @@ if TYPE_CHECKING:
     from spillover.models.random_effects import fit_random
     from spillover.models.result import SpatialFit
     from spillover.models.spec import ModelSpec
+    from spillover.moderators.boundary import fit_boundary
+    from spillover.moderators.compare_kernels import compare_kernels
+    from spillover.moderators.decay import fit_decay
+    from spillover.moderators.decay_table import fit_decay_table, fit_joint_decay
+    from spillover.moderators.distances import measure_distances, read_distances
+    from spillover.moderators.dose_table import fit_dose_table
+    from spillover.moderators.interaction import moderate
+    from spillover.moderators.kernel_spline import fit_kernel_spline
+    from spillover.moderators.regimes import fit_regimes
+    from spillover.moderators.rings import fit_rings
+    from spillover.moderators.strength import fit_moderated_rho
+    from spillover.moderators.threshold import fit_threshold
     from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel
     from spillover.panel.read import read_panel
+    from spillover.report.network import draw_weights
     from spillover.report.write import write_report
     from spillover.simulation.harness import recover_estimator
     from spillover.simulation.laboratory import open_laboratory

@@ -60,7 +60,7 @@ def power(
     lag = (0.3 if model in LAG_MODELS else 0.0) if rho is None else rho
     config = SpatialPanelConfig(
         model=model,  # type: ignore[arg-type]
-        n_regions=regions,
+        n_regions=regions if weights is None else given.n,
         n_periods=years,
         regressors=(Regressor("x", beta, neighbour, persistence=persistence),),
         rho=lag,

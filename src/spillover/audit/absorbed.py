@@ -1,10 +1,10 @@
-"""The same neighbours with ordinary period effects and with one per group and period, so that only effects differ.
+"""The same neighbours with ordinary period effects and with one effect per group and period: only effects differ.
 
-Beside W y, group × period effects need links inside groups only: cutting links changes W, and with it what is
-estimated. In an SLX model they do not. W x is computed first, across borders too, and then loses the mean of its
-group, which is least squares with a dummy per group and period. A spillover that is there only between groups, or
-only because the regions of a group have their shocks in common, is gone then; one that works between regions stays.
-Groups of one region are absorbed completely and stay neighbours of others.
+Beside W y, group × period effects need links inside groups only. Cutting links changes W, and with it the question. In
+an SLX model they do not. W x is computed first, across borders too, and then loses the mean of its group, which is
+least squares with a dummy per group and period. A spillover that is there only between groups, or only because the
+regions of a group have their shocks in common, is gone then; one that works between regions stays. Groups of one region
+are absorbed completely and stay neighbours of others.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def absorb_groups(fit: SpatialFit, variable: str, grouping: Grouping, level: flo
     inside = replace(plain, transformation=transformation, z=z, intercept=False)
     found = inside.outcomes(plain.y[None])
     n = len(grouping.labels)
-    factor = float(np.sqrt(count / (count - 1.0) * (n - 1.0) / n))  # absorbed regions are no clusters
+    factor = float(np.sqrt(count / n))  # n/(n − G) has the absorbed regions, which are no clusters, on both sides
 
     def effect(kind: str) -> Effect:
         errors = found.own_errors if kind == "own" else found.spillover_errors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import os
 import warnings
@@ -16,9 +15,18 @@ from spillover.audit.grouping import resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.result import Audit
 from spillover.audit.rules import Rule, read_rules
+from spillover.audit.specifications import check_list
 from spillover.audit.task import FitTask
 from spillover.audit.verdict import decide
-from spillover.errors import OptionError, SpilloverError, SpilloverWarning, did_you_mean, show_labels
+from spillover.errors import (
+    FormulaError,
+    OptionError,
+    SpilloverError,
+    SpilloverWarning,
+    UnknownColumnError,
+    did_you_mean,
+    show_labels,
+)
 from spillover.models.result import SpatialFit
 from spillover.models.spec import Groups
 from spillover.simulation.streams import check_seed
@@ -39,6 +47,7 @@ PARTS: dict[str, str] = {
 }
 """Part → module and function; in the order in which a reader meets them."""
 
+LEAST_DRAWS = 19
 LARGE = 20_000
 """Cells of a panel above which everything that is drawn is drawn 199 times by default, and 999 times below."""
 
@@ -83,12 +92,17 @@ def audit_fit(
     AlignmentError : a W of other regions.
     UnknownColumnError : no such regressor or grouping. DesignError : groups that divide nothing.
 
-    A part that cannot be done with these data does not stop the others: it says why.
+    A part that cannot be done with these data does not stop the others: it says why. A wrong value of an option is
+    raised.
     """
     table = read_rules(rules)
     name = choose_variable(fit, variable)
     chosen = _chosen(parts)
     size = fit.design.shape[0] * fit.design.shape[1]
+    if draws is not None and (isinstance(draws, bool) or not isinstance(draws, int) or draws < LEAST_DRAWS):
+        raise OptionError(
+            "too few draws for a p-value of 5 %", got=repr(draws), expected=f"a whole number of {LEAST_DRAWS} or more"
+        )
     pool = {
         "variable": name,
         "groups": groups,
@@ -99,10 +113,10 @@ def audit_fit(
     }
     _check_options(options, chosen)
     resolve_groups(fit, groups)
-    for w in (weights or {}).values():
-        w.align(fit.panel.regions)
+    if weights and "weights" in chosen:
+        check_list(weights, fit, common=bool(options.get("common")))
     done: dict[str, AuditPart] = {}
-    for part in _run(fit, chosen, pool, executor, progress):
+    for part in _run(fit, chosen, pool, frozenset(options), executor, progress):
         done[part.name] = part
     ordered = {key: done[key] for key in chosen}
     facts = {key: value for part in ordered.values() for key, value in part.facts.items()}
@@ -114,7 +128,7 @@ def audit_fit(
 
 def _chosen(parts: Sequence[str] | None) -> tuple[str, ...]:
     if parts is None:
-        return tuple(part for part in PARTS if importlib.util.find_spec(PARTS[part].split(":")[0]))
+        return tuple(PARTS)
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise OptionError(
@@ -136,8 +150,13 @@ def _accepted(name: str) -> set[str]:
     return set(inspect.signature(find_part(name)).parameters)
 
 
+def known_options(parts: Sequence[str] | None = None) -> set[str]:
+    """The options of these parts, of all by default."""
+    return {key for name in _chosen(parts) for key in _accepted(name)} - {"fit", "progress", "executor"}
+
+
 def _check_options(options: Mapping[str, Any], chosen: Sequence[str]) -> None:
-    known = {key for name in chosen for key in _accepted(name)} - {"fit", "progress", "executor"}
+    known = known_options(chosen)
     unknown = [key for key in options if key not in known]
     if unknown:
         raise OptionError(
@@ -149,7 +168,12 @@ def _check_options(options: Mapping[str, Any], chosen: Sequence[str]) -> None:
 
 
 def _run(
-    fit: SpatialFit, chosen: Sequence[str], pool: Mapping[str, Any], executor: Executor | None, progress: Progress
+    fit: SpatialFit,
+    chosen: Sequence[str],
+    pool: Mapping[str, Any],
+    asked: frozenset[str],
+    executor: Executor | None,
+    progress: Progress,
 ) -> list[AuditPart]:
     if executor is None:
         found = []
@@ -160,10 +184,10 @@ def _run(
             def told(text: str, share: float, at: float = start) -> None:
                 progress(text, at + share / len(chosen))
 
-            found.append(run_part(fit, name, pool, told))
+            found.append(run_part(fit, name, pool, asked, told))
         return found
     task = FitTask.of(fit)
-    futures = [executor.submit(run_task, task, name, pool) for name in chosen]
+    futures = [executor.submit(run_task, task, name, pool, asked) for name in chosen]
     found = []
     try:
         for future in as_completed(futures):
@@ -175,8 +199,17 @@ def _run(
     return found
 
 
-def run_part(fit: SpatialFit, name: str, pool: Mapping[str, Any], progress: Progress = no_progress) -> AuditPart:
-    """One part with those of the options that it knows; what it refuses because of the data becomes its reason."""
+def run_part(
+    fit: SpatialFit,
+    name: str,
+    pool: Mapping[str, Any],
+    asked: frozenset[str] = frozenset(),
+    progress: Progress = no_progress,
+) -> AuditPart:
+    """One part with those of the options that it knows; what it refuses because of the data becomes its reason.
+
+    A mistake in an option that was `asked` for is raised: it is the user's, not the data's.
+    """
     function = find_part(name)
     accepted = _accepted(name)
     options = {key: value for key, value in pool.items() if key in accepted}
@@ -187,6 +220,8 @@ def run_part(fit: SpatialFit, name: str, pool: Mapping[str, Any], progress: Prog
             warnings.simplefilter("ignore", SpilloverWarning)
             return function(fit, **options)
     except SpilloverError as error:
+        if asked & accepted and isinstance(error, OptionError | UnknownColumnError | FormulaError):
+            raise
         return _refused(name, error)
 
 
@@ -197,6 +232,6 @@ def _refused(name: str, error: SpilloverError) -> AuditPart:
     return AuditPart(name, module.QUESTION, pd.DataFrame(), {}, (), (error.what + ".",))
 
 
-def run_task(task: FitTask, name: str, pool: Mapping[str, Any]) -> AuditPart:
+def run_task(task: FitTask, name: str, pool: Mapping[str, Any], asked: frozenset[str]) -> AuditPart:
     """`run_part` in another process."""
-    return run_part(task.estimate(), name, pool)
+    return run_part(task.estimate(), name, pool, asked)

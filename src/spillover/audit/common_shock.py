@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
+from spillover.audit.absorbed import absorb_groups
 from spillover.audit.evidence import effect_facts, effect_rows, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.group_shares import GroupShare, group_shares
@@ -95,6 +96,7 @@ def audit_common_shock(
         _look_at_shares(found, fit, grouping)
         progress("effects of groups and periods", 0.3)
         _look_inside(found, fit, grouping, within, asked=groups is not None or within is not None)
+        _absorb(found, fit, grouping)
     progress("common factors", 0.6)
     _look_at_factors(found, fit, as_fitted, factors)
     return _part(found)
@@ -221,6 +223,27 @@ def _try(
         words += "" if model == fit.spec.model else f" ({model})"
         return made, found.add(made, "exact", words), model
     return None
+
+
+def _absorb(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
+    """The same W with ordinary and with group × period effects, in an SLX model."""
+    if fit.weights is None:
+        return
+    try:
+        pair = absorb_groups(fit, found.variable, grouping)
+    except SpilloverError as error:
+        found.skipped.append(f"The same neighbours with {grouping.name} × period effects: {reason(error)}.")
+        return
+    for key, effects in (("same_w_ordinary", pair.ordinary), ("same_w_grouped", pair.grouped)):
+        found.facts |= effect_facts(f"common_shock.{key}", effects)
+        words = "period effects" if key == "same_w_ordinary" else f"{grouping.name} × period effects"
+        found.rows += effect_rows(fit, effects, evidence="model", what=f"the same W, {words} (slx)")
+    if pair.ordinary.spillover is not None and pair.grouped.spillover is not None:
+        found.sentences.append(
+            f"With all neighbours, across borders too, and no spatial lag of the outcome (SLX), the spillover is "
+            f"{told(pair.ordinary.spillover)} with ordinary period effects and {told(pair.grouped.spillover)} with one "
+            f"effect per {grouping.name} and period."
+        )
 
 
 def _tell_groups(grouping: Grouping, plain: FocusEffects, exact: FocusEffects, n: int, model: str) -> str:

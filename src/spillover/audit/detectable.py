@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
@@ -14,7 +15,9 @@ from spillover.models.result import SpatialFit
 from spillover.numerics.within import Transformation
 from spillover.simulation.power import PowerQuestion, compute_power, detectable_shift, rejection
 from spillover.simulation.spatial_config import ErrorLaw, Regressor, SpatialPanelConfig
+from spillover.simulation.spatial_world import DENSE_LIMIT
 from spillover.typing import FloatArray
+from spillover.weights.weights import SpatialWeights
 
 QUESTION = "What could have been seen?"
 ALPHA, TARGET = 0.05, 0.8
@@ -23,6 +26,7 @@ SMALL = 0.1
 regressor, both net of the effects: a small correlation by the convention of Cohen (1988)."""
 MOST_PERIODS = 60
 MOST_REGIONS = 10_000
+MOST_SPATIAL = 0.9
 
 
 def audit_detectable(
@@ -189,16 +193,29 @@ def _time_and_space(fit: SpatialFit, within: FloatArray) -> dict[str, float]:
     t = within.shape[1]
     serial = measure_serial(within, transformation, fit.design.periods)
     persistence = float(np.clip(serial.corrected if serial is not None else 0.0, 0.0, 0.95))
-    w = fit.roles.main
-    spatial = 0.0
-    if w is not None:
-        lagged = transformation.apply(w.lag(within))
-        spatial = float(np.clip(np.sum(within * lagged) / np.sum(lagged * lagged), 0.0, 0.8)) if lagged.any() else 0.0
+    spatial = 0.0 if fit.roles.main is None else _spatial(fit.roles.main, transformation, within)
     steps = np.arange(1, t)
     mean_square = (t + 2.0 * float(np.sum((t - steps) * persistence**steps))) / t
     left = t - mean_square if transformation.removes_regions else float(t)
     sd = float(np.sqrt(np.sum(within**2) / (transformation.exact.n_star * left)))
     return {"persistence": persistence, "spatial": spatial, "sd": sd}
+
+
+def _spatial(w: SpatialWeights, transformation: Transformation, within: FloatArray) -> float:
+    """s of a regressor (I − sW)⁻¹z that gives the measured Σ x'Wx/Σ x'x; 0 where that is negative or n > 1,500."""
+    if w.n > DENSE_LIMIT:
+        return 0.0
+    measured = float(np.sum(within * w.lag(within)) / np.sum(within**2))
+    dense, centring = w.matrix.toarray(), transformation.exact.centring
+
+    def gap(s: float) -> float:
+        spread = centring.left(np.linalg.inv(np.eye(w.n) - s * dense))
+        return float(np.sum(spread * (dense @ spread)) / np.sum(spread**2)) - measured
+
+    top = MOST_SPATIAL * w.engine.bounds[1]
+    if gap(0.0) >= 0.0:
+        return 0.0
+    return top if gap(top) <= 0.0 else float(brentq(gap, 0.0, top, xtol=1e-3))
 
 
 def _sentence(fit: SpatialFit, kind: str, row: dict[str, Any]) -> str:

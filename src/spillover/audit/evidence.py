@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from spillover.audit.focus import Effect, FocusEffects
 from spillover.errors import SpilloverError
 from spillover.models.result import SpatialFit
@@ -55,24 +57,21 @@ def smallest(effect: Effect) -> float:
 
 
 def told(effect: Effect) -> str:
-    """ "0.44 (−0.26, 1.15)"."""
-    return f"{number(effect.value)} ({number(effect.low)}, {number(effect.high)})"
+    """ "0.44 (−0.26, 1.15)": as many decimals as the width of the interval deserves."""
+    values = (effect.value, effect.low, effect.high)
+    middle, low, high = (number(value, (effect.high - effect.low) / 2.0) for value in values)
+    return f"{middle} ({low}, {high})"
 
 
-def number(value: float) -> str:
-    """Two decimals with a real minus sign; three significant digits beyond the hundreds or below a hundredth.
+def number(value: float, scale: float | None = None) -> str:
+    """A number in words with a real minus sign: two decimals, more or fewer where its `scale` (own size) asks for it.
 
-    >>> number(-0.256), number(0.0012), number(1234.5)
-    ('−0.26', '0.0012', '1230')
+    >>> number(-0.256), number(0.00123), number(1234.5), number(-0.0079, 0.2)
+    ('−0.26', '0.0012', '1234', '−0.01')
     """
-    size = abs(value)
-    if size >= 100.0:
-        text = f"{float(f'{value:.3g}'):.0f}"
-    elif 0.0 < size < 0.01:
-        text = f"{value:.2g}"
-    else:
-        text = f"{value:.2f}"
-    return text.replace("-", "−")
+    size = max(abs(value if scale is None else scale), 1e-12)
+    decimals = int(np.clip(np.ceil(-np.log10(size)), 2, 9)) if size < 0.02 else 2 if size < 20.0 else int(size < 200.0)
+    return f"{value:.{decimals + int(size < 0.02)}f}".replace("-", "−")
 
 
 def tell_p(value: float) -> str:

@@ -91,12 +91,13 @@ def focus_effects(fit: SpatialFit, variable: str | None = None, level: float = 0
     """The two effects of `variable` with the covariance of the fit."""
     name = choose_variable(fit, variable)
     estimates = average_effects(fit, [name])
-    own = _effect(estimates, f"direct: {name}", level)
+    own = read_effect(estimates, f"direct: {name}", level)
     spills = has_spillover(fit) and (name in fit.design.neighbour or bool(fit.roles.outcome))
-    return FocusEffects(name, own, _effect(estimates, f"indirect: {name}", level) if spills else None)
+    return FocusEffects(name, own, read_effect(estimates, f"indirect: {name}", level) if spills else None)
 
 
-def _effect(estimates: Estimates, name: str, level: float) -> Effect:
+def read_effect(estimates: Estimates, name: str, level: float = 0.95) -> Effect:
+    """One of the estimates with its error, p-value and interval."""
     at = estimates.index(name)
     low, high = estimates.confint(level)[at]
     return Effect(

@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spillover.audit.focus import focus_effects
+from spillover.audit.light import light
 from spillover.audit.replay import ErrorKind, Replay, can_replay
 from spillover.errors import EstimationError, SpilloverWarning
 from spillover.models.fit import fit_spec
-from spillover.models.formula import parse_formula
 from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
-from spillover.panel.expressions import names_in
 from spillover.panel.panel import Panel
 from spillover.typing import FloatArray, IntArray, Progress
 from spillover.weights.weights import SpatialWeights
@@ -51,14 +50,7 @@ class Recipe:
         """
         kind = "information" if fit.spec.resolved_covariance == "information" else "cluster"
         spec = fit.spec.with_changes(covariance=kind, cutoff_km=None, time_lags=None)
-        formula = parse_formula(spec.formula)
-        used = {name for text in (formula.response, *sum(formula.terms, ())) for name in names_in(text)}
-        panel = replace(
-            fit.panel,
-            variables={name: values for name, values in fit.panel.variables.items() if name in used},
-            geometry=None,
-            log=(),
-        )
+        panel = light(fit)
         fresh: dict[int, SpatialWeights] = {}
 
         def bare(w: SpatialWeights | None) -> SpatialWeights | None:

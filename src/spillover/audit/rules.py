@@ -29,6 +29,7 @@ ARITHMETIC: dict[type, Callable[[float, float], float]] = {
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
 }
+FUNCTIONS: dict[str, Callable[..., float]] = {"abs": abs, "min": min, "max": max}
 
 
 class UnknownFact(Exception):
@@ -143,8 +144,9 @@ def _check_side(node: ast.expr) -> None:
         _check_side(node.right)
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         _check_side(node.operand)
-    elif isinstance(node, ast.Call) and _is_abs(node):
-        _check_side(node.args[0])
+    elif isinstance(node, ast.Call) and _is_known(node):
+        for argument in node.args:
+            _check_side(argument)
     elif isinstance(node, ast.Constant):
         if isinstance(node.value, bool) or not isinstance(node.value, int | float):
             raise SyntaxError
@@ -152,8 +154,11 @@ def _check_side(node: ast.expr) -> None:
         _dotted(node)
 
 
-def _is_abs(node: ast.Call) -> bool:
-    return isinstance(node.func, ast.Name) and node.func.id == "abs" and len(node.args) == 1 and not node.keywords
+def _is_known(node: ast.Call) -> bool:
+    """abs(a), min(a, b), max(a, b)."""
+    if not isinstance(node.func, ast.Name) or node.keywords or node.func.id not in FUNCTIONS:
+        return False
+    return len(node.args) == (1 if node.func.id == "abs" else 2)
 
 
 def _dotted(node: ast.expr) -> str:
@@ -181,7 +186,8 @@ def _value(node: ast.expr, effect: str, facts: Mapping[str, float]) -> float:
     if isinstance(node, ast.UnaryOp):
         return -_value(node.operand, effect, facts)
     if isinstance(node, ast.Call):
-        return abs(_value(node.args[0], effect, facts))
+        assert isinstance(node.func, ast.Name)
+        return FUNCTIONS[node.func.id](*(_value(each, effect, facts) for each in node.args))
     if isinstance(node, ast.Constant):
         return float(node.value)  # type: ignore[arg-type]
     return look_up(_dotted(node), effect, facts)

@@ -22,7 +22,7 @@ class Verdict:
     ----------
     effect : "own" or "spillover".   verdict : "stands", "fragile", "not supported" or "not detectable".
     rule : the row of the table that decided.   reasons : sentences with the deciding numbers.
-    facts : the deciding numbers by name.   also : names of later rules that would have held too.
+    facts : the deciding numbers by name.   also : later rules with the same verdict that hold too.
     """
 
     effect: str
@@ -65,7 +65,7 @@ def decide(effect: str, facts: Mapping[str, float], rules: Sequence[Rule]) -> Ve
         except UnknownFact:
             continue
     told = [tell(text, effect, facts) for text in first.because]
-    also = tuple(rule.name for rule in holding[1:] if rule.when and rule.verdict != "stands")
+    also = tuple(rule.name for rule in holding[1:] if rule.when and rule.verdict == first.verdict)
     return Verdict(effect, first.verdict, first.name, tuple(text for text in told if text), known, also)
 
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from spillover.errors import DesignError, EstimationError, OptionError, check_option, show_labels
 from spillover.inference.estimates import Estimates
-from spillover.models.design import _evaluate, _lagged_positions
+from spillover.models.design import _evaluate, lagged_positions
 from spillover.models.formula import parse_formula
+from spillover.models.lagged import check_lagged
 from spillover.models.random_covariance import Maximum, cluster_covariance, hessian_covariance, information_covariance
 from spillover.models.random_likelihood import IdiosyncraticError, RandomLikelihood, SharedFilter, Stack, value
 from spillover.models.spec import Roles
@@ -68,10 +69,7 @@ class RandomSpec:
         check_option("model", self.model, MODELS)
         check_option("error", self.error, ("idiosyncratic", "both"))
         check_option("covariance", self.covariance, tuple(COVARIANCES))
-        if self.lagged is not None and not self.has_lagged_regressors:
-            raise OptionError(
-                f"a {self.model} model has no W x terms, so 'lagged' does not apply", fix="use slx, sdm or sdem"
-            )
+        check_lagged(self.model, self.lagged)
 
     @property
     def effects(self) -> str:
@@ -269,7 +267,7 @@ def fit_random(
 def _read(spec: RandomSpec, panel: Panel) -> tuple[FloatArray, FloatArray, tuple[str, ...], str, list[int]]:
     formula = parse_formula(spec.formula)
     y, x = _evaluate(formula, panel)
-    positions = _lagged_positions(spec, formula)  # type: ignore[arg-type]
+    positions = lagged_positions(formula.names, spec.model, spec.lagged)
     return y, x, formula.names, formula.response, positions
 
 

@@ -22,6 +22,7 @@ from spillover.models.covariance import (
     region_scores,
     score_rows,
 )
+from spillover.numerics.kernels import wendland
 from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray
 
@@ -157,23 +158,29 @@ def bartlett_products(left: FloatArray, right: FloatArray, lags: int) -> FloatAr
 
 
 def wendland_kernel(distances: sp.csr_matrix, cutoff_km: float) -> sp.csr_matrix:
-    """(n, n) Wendland's kernel of distances in km, one on the diagonal; pairs that are not stored are further away."""
-    near = sp.csr_matrix(distances, copy=True)
-    x = near.data / cutoff_km
-    near.data = np.where(x < 1.0, (1.0 - x) ** 4 * (4.0 * x + 1.0), 0.0)
-    return sp.csr_matrix(near + sp.identity(near.shape[0], format="csr"))
+    """(n, n) Wendland's kernel of distances in km, one on the diagonal; pairs that are not stored are further away.
+
+    Stored zeros are other regions at the same place.
+    """
+    near = sp.csr_matrix(distances)
+    weights = wendland(near.data / cutoff_km)
+    kernel = sp.csr_matrix((weights, near.indices, near.indptr), shape=near.shape)
+    return sp.csr_matrix(kernel + sp.identity(near.shape[0], format="csr"))
 
 
 def near_products(left: FloatArray, right: FloatArray, kernel: sp.csr_matrix, lags: int) -> FloatArray:
-    """(p, q) Σ_ij K_ij Σ_tu K(t, u) left_it right_ju' of rows (n, t, p) and (n, t, q), K(t, u) Bartlett's kernel."""
-    t = left.shape[1]
-    total = np.zeros((left.shape[2], right.shape[2]))
+    """(p, q) Σ_ij K_ij Σ_tu K(t, u) left_it right_ju' of rows (n, t, p) and (n, t, q), K(t, u) Bartlett's kernel.
+
+    Cost: O(links t q + n t p q lags).
+    """
+    n, t, q = right.shape
+    smooth = np.asarray(kernel @ right.reshape(n, t * q)).reshape(n, t, q)
+    total = np.zeros((left.shape[2], q))
     for lag in range(lags + 1):
-        weight = 1.0 - lag / (lags + 1)
-        for s in range(t - lag):
-            total += weight * (left[:, s].T @ (kernel @ right[:, s + lag]))
-            if lag:
-                total += weight * (left[:, s + lag].T @ (kernel @ right[:, s]))
+        cross = np.einsum("nsk,nsl->kl", left[:, : t - lag], smooth[:, lag:], optimize=True)
+        if lag:
+            cross = cross + np.einsum("nsk,nsl->kl", left[:, lag:], smooth[:, : t - lag], optimize=True)
+        total += (1.0 - lag / (lags + 1)) * cross
     return total
 
 
