@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 
 import spillover as so
 from spillover.errors import SpilloverError
@@ -72,6 +73,34 @@ def exposure(panel: so.Panel) -> MediationResult:
     return mediate(OUTCOME, mediators, "hti", panel, weights, lag=0)
 
 
+def estimated_decays(panel: so.Panel) -> MediationResult:
+    """Kernels with home, their two decays chosen by least squares on the same panel."""
+    weights = {
+        "W": build_exposure(panel, _best_decay(panel, ("talent_inflow", "transfers"))),
+        "informal": build_exposure(panel, _best_decay(panel, ("informal",))),
+    }
+    mediators = {
+        "talent": "talent_inflow ~ W*hti",
+        "informal": "informal ~ W*hti",
+        "transfers": "transfers ~ W*hti",
+        "cooperation": RATIO,
+    }
+    return mediate(OUTCOME, mediators, "hti", panel, weights, lag=0)
+
+
+def _best_decay(panel: so.Panel, flows: tuple[str, ...]) -> float:
+    """δ that leaves the least of several flows unexplained, regions and years demeaned."""
+
+    def left(log_decay: float) -> float:
+        exposure = build_exposure(panel, float(np.exp(log_decay)))
+        reached = panel.with_variables({"reached": exposure.lag(panel["hti"])})
+        fits = [so.fit(f"{flow} ~ reached", reached, model="ols", covariance="information") for flow in flows]
+        return sum(float(np.log(fit.statistics["sigma2"])) for fit in fits)
+
+    found = minimize_scalar(left, bounds=(np.log(0.004), np.log(0.03)), method="bounded", options={"xatol": 1e-3})
+    return float(np.exp(found.x))
+
+
 def projects_directly(panel: so.Panel) -> MediationResult:
     """Right kernels, but cooperation measured by its few projects."""
     weights = {
@@ -121,6 +150,7 @@ SPECIFICATIONS: dict[str, Callable[[so.Panel], MediationResult]] = {
     "structural": structural,
     "structural, ratio within regions": within_ratio,
     "structural, kernels include home": exposure,
+    "structural, kernels include home, decays estimated": estimated_decays,
     "projects measured directly": projects_directly,
     "row-standardised kernels": row_standardised,
     "one kernel for all": one_kernel,

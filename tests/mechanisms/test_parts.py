@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mechanisms.mediation_data import OUTCOME, SERIAL, TRUTH, simulate_system, three_weights
-from spillover.errors import UndefinedShareError, UnknownColumnError
+from spillover.errors import OptionError, UndefinedShareError, UnknownColumnError
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.mechanisms.attribution import shapley_weights
 from spillover.mechanisms.confounding import correlation_at, slope_at
@@ -374,3 +374,12 @@ def test_results_do_not_depend_on_units(weights: dict[str, SpatialWeights]) -> N
     second = mediate(OUTCOME, SERIAL, "x", scaled, weights, lag=0).effects()
     assert np.allclose(1e6 * first["estimate"], second["estimate"], rtol=1e-6)
     assert np.allclose(1e6 * first["std_error"], second["std_error"], rtol=1e-5)
+
+
+def test_an_inverted_u_is_written_for_you_where_asked(weights: dict[str, SpatialWeights]) -> None:
+    panel = simulate_system(weights, 6, seed=15)
+    curved = {"competition": EquationOptions("m1", shape="inverted-u")}
+    found = mediate("y", curved, "x", panel, weights["W"], model="ols", lag=0)
+    assert found.system.outcome.text == "y ~ x + m1 + m1:m1"
+    with pytest.raises(OptionError, match="m1:m1"):
+        mediate("y ~ x + m1", curved, "x", panel, weights["W"], lag=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from spillover.errors import OptionError, check_option, show_labels
 from spillover.mechanisms.decomposition import check_additive, numbers_at
@@ -12,8 +12,8 @@ from spillover.mechanisms.equation import OUTCOME, Equation, as_term, has_formul
 from spillover.mechanisms.estimate import Settings, fit_equations, joint
 from spillover.mechanisms.joint import JOINT
 from spillover.mechanisms.result import MediationResult
-from spillover.mechanisms.sample import DEFAULT, Weights, build_sample, resolve_weights
-from spillover.mechanisms.system import build_system, check_names
+from spillover.mechanisms.sample import DEFAULT, Sample, Weights, build_sample, resolve_weights
+from spillover.mechanisms.system import System, build_system, check_names
 from spillover.mechanisms.wiring import build_wiring
 from spillover.models.spec import Groups
 from spillover.panel.panel import Panel, Period
@@ -28,14 +28,27 @@ class EquationOptions:
 
     formula : "cooperation ~ transfers - 1", or the response alone.
     settings : any of effects, correction, groups, segments, as in `spillover.fit`.
+    shape : "inverted-u" puts the mediator's square beside it into an outcome equation that is written for you.
     """
 
     formula: str
     settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    shape: Literal["linear", "inverted-u"] = "linear"
 
     def __post_init__(self) -> None:
+        check_option("shape", self.shape, ("linear", "inverted-u"))
         for name in self.settings:
             check_option("a setting of one equation", name, ("effects", "correction", "groups", "segments"))
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A mediation with everything checked that can be without estimating."""
+
+    system: System
+    sample: Sample
+    settings: Settings
+    at: Mapping[str, float]
 
 
 def mediate(
@@ -101,7 +114,49 @@ def mediate(
     Cost: one fit per equation; n ≤ 1,200 an inverse per ρ at most, above probes with their error.
     Sources: Tchetgen Tchetgen & VanderWeele (2012) for interference; LeSage & Pace (2009) for the matrices.
     """
-    check_option("covariance", covariance, JOINT)
+    return estimate(
+        plan_mediation(
+            outcome,
+            mediators,
+            treatment,
+            panel,
+            weights,
+            controls=controls,
+            model=model,
+            lag=lag,
+            mediator_lag=mediator_lag,
+            settings=Settings(
+                effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+                correction=correction,
+                covariance=covariance,
+                cutoff_km=cutoff_km,
+                time_lags=time_lags,
+                groups=groups,
+                segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
+            ),
+            at=at,
+            outcome_parts=outcome_parts,
+        )
+    )
+
+
+def plan_mediation(
+    outcome: str | EquationOptions,
+    mediators: Mapping[str, str | EquationOptions],
+    treatment: str,
+    panel: Panel,
+    weights: Weights | Mapping[str, Weights] | None,
+    *,
+    controls: Sequence[str],
+    model: str,
+    lag: int | None,
+    mediator_lag: int,
+    settings: Settings,
+    at: Mapping[str, float] | None,
+    outcome_parts: Sequence[str],
+) -> Plan:
+    """Read the equations, order them, and put their data together; `mediate` says what everything is."""
+    check_option("covariance", settings.covariance, JOINT)
     check_option("model", model, MODELS)
     _check_shape(mediators)
     check_names(mediators)
@@ -111,23 +166,17 @@ def mediate(
     last = equations.pop(OUTCOME)
     system = build_system(treatment, equations, last, outcome_parts)
     sample = build_sample(system, panel, named, lag, mediator_lag)
-    sample = replace(sample, notes=(*sample.notes, *unused))
-    settings = Settings(
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
-        correction=correction,
-        covariance=covariance,
-        cutoff_km=cutoff_km,
-        time_lags=time_lags,
-        groups=groups,
-        segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
-        own=own,
-    )
-    fits = fit_equations(system, sample, settings)
-    estimates = joint(system, fits, settings)
-    wiring = build_wiring(system, sample, estimates.names, at)
+    return Plan(system, replace(sample, notes=(*sample.notes, *unused)), replace(settings, own=own), dict(at or {}))
+
+
+def estimate(plan: Plan) -> MediationResult:
+    """Fit every equation and follow every path."""
+    fits = fit_equations(plan.system, plan.sample, plan.settings)
+    estimates = joint(plan.system, fits, plan.settings)
+    wiring = build_wiring(plan.system, plan.sample, estimates.names, plan.at)
     numbers = numbers_at(wiring, estimates.values)
     gap = check_additive(numbers, estimates.values)
-    return MediationResult(system, sample, settings, fits, estimates, numbers, gap)
+    return MediationResult(plan.system, plan.sample, plan.settings, fits, estimates, numbers, gap)
 
 
 def _check_shape(mediators: object) -> None:
@@ -163,12 +212,21 @@ def _read(
     given = {**mediators, OUTCOME: outcome}
     texts = {name: e.formula if isinstance(e, EquationOptions) else e for name, e in given.items()}
     responses = [text.split("~")[0].strip() for name, text in texts.items() if name != OUTCOME]
+    bent = [name for name, e in given.items() if isinstance(e, EquationOptions) and e.shape == "inverted-u"]
+    curved = [texts[name].split("~")[0].strip() for name in bent if name != OUTCOME]
     equations = {}
     for name, text in texts.items():
         if not has_formula(text):
             sources = [as_term(s) for s in (treatment, *(responses if name == OUTCOME else []), *controls)]
+            squares = [f"{as_term(r)}:{as_term(r)}" for r in curved] if name == OUTCOME else []
             lagged = sources if model in ("slx", "sdm") else []
-            text = write_equation(text, sources, lagged, feedback=model in ("sar", "sdm"))
+            text = write_equation(text, [*sources, *squares], lagged, feedback=model in ("sar", "sdm"))
+        elif name == OUTCOME and curved:
+            raise OptionError(
+                "a shape is for an outcome equation that is written for you",
+                got=text,
+                fix=f"write the square into it: {as_term(curved[0])}:{as_term(curved[0])}",
+            )
         equations[name] = parse_equation(name, text)
     own = {name: e.settings for name, e in given.items() if isinstance(e, EquationOptions) and e.settings}
     return equations, own

@@ -54,6 +54,7 @@ class Sample:
     factors : (equation, factor) → (n, t) values as they enter.
     weights : (equation, name as written) → W aligned to the panel.
     notes : what was done, one sentence each.
+    labels : variable of the panel → its display label, where it has one.
     """
 
     panel: Panel
@@ -61,6 +62,7 @@ class Sample:
     weights: Mapping[tuple[str, str], Weights]
     timing: Timing
     notes: tuple[str, ...]
+    labels: Mapping[str, str]
 
     def feedback(self, equation: Equation) -> SpatialWeights | None:
         """The W of the equation's own lag."""
@@ -114,7 +116,7 @@ def build_sample(
             product = np.prod([factors[equation.name, factor] for factor in term.factors], axis=0)
             lag_of_term = None if term.lag is None else named[equation.name, term.lag]
             columns[term_column(equation, term)] = product if lag_of_term is None else lag_of_term.lag(product)
-    return Sample(replace(panel, variables=columns, units={}, labels={}), factors, named, timing, notes)
+    return Sample(replace(panel, variables=columns, units={}, labels={}), factors, named, timing, notes, panel.labels)
 
 
 def term_column(equation: Equation, term: Term) -> str:

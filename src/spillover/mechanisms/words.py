@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from spillover.mechanisms.channels import find_channel
-from spillover.mechanisms.system import DIRECT
+from spillover.mechanisms.system import DIRECT, plain
+from spillover.models.formula import closes_last
 
 if TYPE_CHECKING:
     from spillover.mechanisms.result import MediationResult
@@ -37,10 +38,11 @@ def whole_sentence(result: MediationResult, level: float = 0.95) -> str:
     """How much of the spillover runs through the channels together."""
     table = result.effects(level).set_index(["channel", "effect"])
     through, whole = table.loc[("all channels", "spillover")], table.loc[("total", "spillover")]
+    step, unit = _step(result)
     home = _level(table.loc[("total", "own")])
     said = (
-        f"One unit more of {result.system.treatment} everywhere changes {result.system.outcome.response} by "
-        f"{home} through a region's own treatment and by {_level(whole)} through that of the others; "
+        f"{step} changes {_named(result, result.system.outcome.response)} by {home}{unit} through a region's own "
+        f"and by {_level(whole)}{unit} through that of the others; "
     )
     if DIRECT in table.index.get_level_values(0):
         said += f"{_level(through)} of the latter passes through the channels."
@@ -48,6 +50,30 @@ def whole_sentence(result: MediationResult, level: float = 0.95) -> str:
         said += "the equations have no other way for it than the channels."
     reason = result.why_no_shares("spillover", level)
     return said if reason is None else f"{said} No shares of the spillover are given: {reason}."
+
+
+def _step(result: MediationResult) -> tuple[str, str]:
+    """("1 % more of high-tech firms everywhere", " %"): elasticities where both sides are logarithms."""
+    treatment, outcome = result.system.treatment, result.system.outcome.response
+    logs = [_inside_log(side) is not None for side in (treatment, outcome)]
+    if all(logs):
+        return f"1 % more of {_named(result, treatment)} everywhere", " %"
+    return f"One unit more of {_label(result, treatment)} everywhere", " log points" if logs[1] else ""
+
+
+def _inside_log(expression: str) -> str | None:
+    """What an expression takes the logarithm of; None where it is not one logarithm."""
+    text = plain(expression)
+    return text[4:-1] if text.startswith("log(") and text.endswith(")") and closes_last(text[4:-1]) else None
+
+
+def _named(result: MediationResult, expression: str) -> str:
+    """By its label, without the logarithm."""
+    return _label(result, _inside_log(expression) or expression)
+
+
+def _label(result: MediationResult, expression: str) -> str:
+    return result.sample.labels.get(expression.strip("`"), expression)
 
 
 def _subject(name: str) -> str:

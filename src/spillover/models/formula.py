@@ -196,12 +196,12 @@ def _check_expression(expression: str, text: str) -> None:
 
 def inner_expression(factor: str) -> str:
     """The expression inside I(...), or the factor itself."""
-    if factor.startswith("I(") and factor.endswith(")") and _closes_last(factor[2:-1]):
+    if factor.startswith("I(") and factor.endswith(")") and closes_last(factor[2:-1]):
         return factor[2:-1]
     return factor
 
 
-def _closes_last(inside: str) -> bool:
+def closes_last(inside: str) -> bool:
     """Whether no bracket in the text closes one that was opened before it: I(a) + I(b) is not one I(...)."""
     depth, quoted = 0, False
     for letter in inside:
