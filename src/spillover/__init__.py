@@ -28,9 +28,12 @@ _PUBLIC = {
     "SpatialFit": "spillover.models.result",
     # STEP 6b  moderators
     "moderate": "spillover.moderators.interaction",
+    "moderate_environment": "spillover.moderators.environment",
+    "compare_networks": "spillover.moderators.linkage",
     "fit_moderated_rho": "spillover.moderators.strength",
     "fit_regimes": "spillover.moderators.regimes",
     "fit_threshold": "spillover.moderators.threshold",
+    "fit_smooth_transition": "spillover.moderators.smooth",
     "compare": "spillover.tables.compare",
     "simulate": "spillover.simulation.simulate",
     "open_laboratory": "spillover.simulation.laboratory",
@@ -76,8 +79,11 @@ if TYPE_CHECKING:
     from spillover.models.random_effects import fit_random
     from spillover.models.result import SpatialFit
     from spillover.models.spec import ModelSpec
+    from spillover.moderators.environment import moderate_environment
     from spillover.moderators.interaction import moderate
+    from spillover.moderators.linkage import compare_networks
     from spillover.moderators.regimes import fit_regimes
+    from spillover.moderators.smooth import fit_smooth_transition
     from spillover.moderators.strength import fit_moderated_rho
     from spillover.moderators.threshold import fit_threshold
     from spillover.panel.industry import read_industry
