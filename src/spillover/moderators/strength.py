@@ -48,7 +48,7 @@ def fit_moderated_rho(
     side : whose z: the "receiver" (ρ_i before W y: absorptive capacity) or the "sender" (ρ_j inside W: reach).
     base : the period whose z counts, or "mean"; needed where z changes over time, because ρ_i must not.
     centre : value of z at which ρ_0 holds: its mean over regions, or a number.
-    trends : whether every period also loses its direction z (W z for the sender's side): z × period effects, which take
+    trends : whether every period also loses its directions z (and W z, for the sender): z × period effects, which take
         out shocks that all regions share but feel in proportion to z. On by default with period effects: where z
         varies over the map in patches such shocks look like spillovers. Without trends the likelihood is exact, and
         tests have the likelihood ratio.

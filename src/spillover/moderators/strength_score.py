@@ -37,7 +37,7 @@ def lm_moderated_rho(
     fit : a SAR or SDM fit with no, individual or two-way effects.
     moderators : expression(s) of the panel's variables; jointly tested.
     side : the "receiver"'s z or the "sender"'s. base : period of z where it changes over time, or "mean".
-    trends : whether every period also loses z (W z for the sender), as in `fit_moderated_rho`; on by default with
+    trends : whether every period also loses z (and W z, for the sender), as in `fit_moderated_rho`; on by default with
         period effects. Without, the moderated lag is that of deviations from period means.
     robust : with the variance of the score clustered by region instead of the information matrix.
 
