@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from simulated import lattice, named_weights, nearest, row_standardised
-from spillover.errors import DesignError, EstimationError, OptionError, UnknownColumnError
+from spillover.errors import AssumptionWarning, DesignError, EstimationError, OptionError, UnknownColumnError
 from spillover.models.fit import fit
 from spillover.moderators.regimes import fit_regimes
 from spillover.moderators.strength import fit_moderated_rho
@@ -273,6 +273,19 @@ def test_shocks_that_load_on_the_moderator_are_not_taken_for_spillover() -> None
         for seed in range(40)
     ]
     assert 0.35 < float(np.mean(found)) < 1.75
+
+
+def test_variances_that_go_with_the_moderator_are_called_out(weights: SpatialWeights) -> None:
+    panel = draw_moderated(weights, 8, seed=1)
+    rng = np.random.default_rng(5)
+    noise = 3.0 * np.exp(panel["z"]) * rng.normal(size=panel.shape)
+    louder = panel.with_variables({"y": panel["y"] + noise})
+    with pytest.warns(AssumptionWarning, match="variances rise with z"):
+        lm_moderated_rho(fit("y ~ x", louder, weights), "z")
+    found = fit_moderated_rho("y ~ x", louder, weights, moderators="z")
+    assert any("variances rise with z" in note for note in found.notes)
+    quiet = fit_moderated_rho("y ~ x", panel, weights, moderators="z")
+    assert not any("variances" in note for note in quiet.notes)
 
 
 # -- effects -----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from spillover.moderators.moderator import Moderator, Moderators, fixed_in_time,
 from spillover.moderators.strength_columns import StrengthColumns, Whose, strength_columns
 from spillover.moderators.strength_likelihood import Stability, StrengthLikelihood, maximise_strength
 from spillover.moderators.strength_result import StrengthFit
+from spillover.moderators.strength_score import unequal_variances
 from spillover.panel.panel import Panel, Period
 from spillover.typing import CovarianceName, Effects, FloatArray, ModelName
 from spillover.weights.weights import SpatialWeights
@@ -166,6 +167,8 @@ def fit_strengths(
             f"The strength of {stability.strongest} is {stability.largest:.2f}, above one: the feedback dies out "
             f"(spectral radius {stability.spectral_radius:.2f}), but not in every round by itself."
         )
+    cautions = [unequal_variances(point.residuals, z) for z in moderators]
+    notes += [f"{caution[0].upper()}{caution[1:]}." for caution in cautions if caution]
     spec = null.spec
     estimates = estimates_at(spec, point, values, null.panel)
     return StrengthFit(
