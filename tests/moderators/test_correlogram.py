@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ def test_finds_the_range_of_a_field(panel):
     expected = expected / np.mean(np.diag(expected))
     off = ~np.eye(150, dtype=bool)
     edges = np.linspace(0, 600, 26)
-    bins = [off & (d > a) & (d <= b) for a, b in zip(edges, edges[1:], strict=False)]
+    bins = [off & (d > a) & (d <= b) for a, b in pairwise(edges)]
     table = np.array([[d[at].mean(), expected[at].mean() - expected[off].mean(), at.sum()] for at in bins if at.any()])
     half = np.log(2) * correlation_range(table, offset=False)
     assert half < 60 * np.log(2)  # period means take a part away
