@@ -1,1 +1,1 @@
-"""STEP 6b: what strengthens a spillover, and how far it reaches."""
+"""STEP 6b: what strengthens or weakens a spillover (moderators, regimes, thresholds), and how far it reaches."""

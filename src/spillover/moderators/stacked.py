@@ -10,7 +10,7 @@ import numpy as np
 
 from spillover.errors import DesignError, EstimationError, OptionError, check_option
 from spillover.models.columns import least_squares
-from spillover.models.robust import product_kernel_sum, time_lags
+from spillover.models.robust import choose_lags, near_products, wendland_kernel
 from spillover.moderators.distances import Distances
 from spillover.typing import FloatArray
 
@@ -94,8 +94,9 @@ def stacked_covariance(rows: FloatArray, errors: ErrorModel, geography: Distance
         return sums.T @ sums * t / (t - 1), float(t - 1), "clustered by period"
     if errors.cutoff is None:
         raise OptionError("Conley errors need the distance beyond which errors are unrelated", fix="give cutoff_km")
-    lags = time_lags(errors.time_lags, t) if t > 1 else 0
-    meat = product_kernel_sum(rows, geography.within(errors.cutoff), errors.cutoff, lags) * n / (n - 1)
+    lags = choose_lags(errors.time_lags, t) if t > 1 else 0
+    kernel = wendland_kernel(geography.within(errors.cutoff), errors.cutoff)
+    meat = near_products(rows, rows, kernel, lags) * n / (n - 1)
     _check_not_negative(meat)
     df = float(t - 1) if t > 2 else float(n - 1)
     said = f"Conley, {errors.cutoff:.4g} {geography.unit}, {lags} lags in time, t({df:g})"

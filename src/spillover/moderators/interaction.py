@@ -1,0 +1,165 @@
+"""`moderate`: how a variable changes what agglomeration does at home and next door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from spillover.errors import OptionError, check_option
+from spillover.models.formula import Formula, parse_formula
+from spillover.models.spec import Groups, ModelSpec
+from spillover.moderators.columns import Column, find_term, fit_columns, plain_columns, without_absorbed
+from spillover.moderators.moderated import ModeratedFit
+from spillover.moderators.moderator import Moderator, Moderators, PairModerator, read_moderators, read_pairs
+from spillover.panel.panel import Panel, Period
+from spillover.typing import CovarianceName, Effects, ModelName
+from spillover.weights.weights import SpatialWeights
+
+Side: TypeAlias = Literal["both", "receiver", "sender", "none"]
+
+
+def moderate(
+    formula: str,
+    panel: Panel,
+    weights: SpatialWeights | None = None,
+    *,
+    treatment: str | Sequence[str],
+    moderators: Moderators | None = None,
+    pairs: Mapping[str, SpatialWeights] | None = None,
+    side: Side = "both",
+    centre: float | str | Mapping[str, float] = "mean",
+    model: ModelName = "sdm",
+    effects: Effects | None = None,
+    covariance: CovarianceName = "default",
+    lagged: Sequence[str] | None = None,
+    weights_x: SpatialWeights | None = None,
+    weights_error: SpatialWeights | None = None,
+    cutoff_km: float | None = None,
+    time_lags: int | None = None,
+    groups: Groups = None,
+    segments: Mapping[Period, str] | Sequence[str] | None = None,
+) -> ModeratedFit:
+    """Fit a spatial model in which moderators z change the effect of a treatment x.
+
+    The regressors of `formula` and, in Durbin models, their spatial lags; z and W z; x·z; and next door
+
+        sender    W(x·z)      a neighbour's x counts more where that neighbour's z is high,
+        receiver  z∘(W x)     the neighbours' x counts more where the region's own z is high (absorptive capacity).
+
+    Parameters
+    ----------
+    formula : "log(patents) ~ log(lq) + log(rd)"; without the interactions, which are added here.
+    treatment : the regressor(s) of the formula whose effect is moderated.
+    moderators : expression(s) of panel variables, or name → expression: "environment" or
+        ("policy", "infrastructure", "culture").
+    pairs : name → table L of a moderator of pairs of regions (industrial linkage): adds W∘(L − L̄) x, with L̄ the mean
+        of L over the links of W. A link of W that the table does not have counts as L = 0.
+    side : whose z matters for what comes from next door; "none" moderates the own effect only.
+    centre : value of the moderator at which the coefficients of x and W x hold: its mean, or a number.
+    model, effects, covariance, lagged, weights_x, weights_error, cutoff_km, time_lags, groups, segments : as in
+        `spillover.fit`.
+
+    Returns
+    -------
+    `ModeratedFit`: `effects(at=…)`, `curve(…)` with simultaneous band and Johnson–Neyman region, `by_region()`,
+    `tests()`.
+
+    Raises
+    ------
+    DesignError : a constant moderator; collinear columns, by name. OptionError : no moderator; a side that the model
+        does not have. Everything that `spillover.fit` raises.
+
+    Notes
+    -----
+    z or W z that the effects absorb (constant in time under region effects) is left out, and the notes say so. No sign
+    is imposed: an environment may weaken the spillover.
+    """
+    spec = ModelSpec(
+        formula=formula,
+        model=model,
+        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        covariance=covariance,
+        lagged=None if lagged is None else tuple(lagged),
+        cutoff_km=cutoff_km,
+        time_lags=time_lags,
+        groups=groups,
+        segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
+    )
+    parsed = parse_formula(formula)
+    asked = [treatment] if isinstance(treatment, str) else list(treatment)
+    treatments = tuple(dict.fromkeys(find_term(parsed, name, "the treatment") for name in asked))
+    found = () if moderators is None else read_moderators(panel, moderators, centre)
+    if not treatments or not (found or pairs):
+        raise OptionError(
+            "a treatment and at least one moderator of its effect are needed",
+            got=f"treatment={treatment!r}, moderators={moderators!r}",
+            fix='give treatment="log(lq)" and moderators="environment", or pairs={"linkage": table}',
+        )
+    check_side(side, spec, bool(found))
+    w = weights_x if weights_x is not None else weights
+    w = w if w is None else w.align(panel.regions)
+    tables = read_pairs(pairs or {}, w if spec.has_lagged_regressors else None)
+    columns = plain_columns(parsed, panel, w, model, lagged)
+    main, gone = without_absorbed(
+        list(_main_effects(found, parsed, w if spec.has_lagged_regressors else None)), spec, panel
+    )
+    columns += [*main, *_products(columns, treatments, found, side, w), *_paired(columns, treatments, tables)]
+    fitted = fit_columns(spec, columns, panel, weights, weights_x=w, weights_error=weights_error)
+    if gone:
+        fitted = fitted.with_note(f"The effects absorb {', '.join(gone)}; the interactions stay.")
+    return ModeratedFit(fitted, tuple(columns), treatments, (*found, *tables))
+
+
+def check_side(side: str, spec: ModelSpec, needed: bool) -> None:
+    """Refuse a side that the model has no W x for."""
+    check_option("side", side, get_args(Side))
+    if needed and side != "none" and not spec.has_lagged_regressors:
+        raise OptionError(
+            f"a {spec.model} model has no W x whose effect could be moderated",
+            got=f"side={side!r}",
+            fix="use model='slx', 'sdm' or 'sdem', or side=\"none\" to moderate the own effect only; "
+            "spillover.fit_moderated_rho moderates the strength ρ of W y",
+        )
+
+
+def _main_effects(
+    moderators: Sequence[Moderator], formula: Formula, weights: SpatialWeights | None
+) -> Iterator[Column]:
+    """z and W z of the moderators that are not regressors already."""
+    for z in moderators:
+        if z.name not in formula.names:
+            yield Column(z.name, z.values, z.name, "own")
+            if weights is not None:
+                yield Column(f"W*{z.name}", weights.lag(z.values), z.name, "lag")
+
+
+def _products(
+    columns: Sequence[Column],
+    treatments: Sequence[str],
+    moderators: Sequence[Moderator],
+    side: str,
+    weights: SpatialWeights | None,
+) -> Iterator[Column]:
+    """x·z, W(x·z) and z∘(W x), z centred."""
+    values = {column.name: column.values for column in columns}
+    for x in treatments:
+        for z in moderators:
+            product = values[x] * z.centred
+            yield Column(f"{x}:{z.name}", product, x, "own", z.name, "own")
+            if weights is None or side == "none":
+                continue
+            if side in ("both", "sender"):
+                yield Column(f"{x}:{z.name}_sender", weights.lag(product), x, "lag", z.name, "sender")
+            if side in ("both", "receiver"):
+                received = z.centred * weights.lag(values[x])
+                yield Column(f"{x}:{z.name}_receiver", received, x, "lag", z.name, "receiver")
+
+
+def _paired(columns: Sequence[Column], treatments: Sequence[str], tables: Sequence[PairModerator]) -> Iterator[Column]:
+    """W∘(L − L̄) x."""
+    values = {column.name: column.values for column in columns}
+    for x in treatments:
+        for table in tables:
+            yield Column(f"{x}:{table.name}_pair", np.asarray(table.matrix @ values[x]), x, "lag", table.name, "pair")

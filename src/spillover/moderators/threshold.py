@@ -1,0 +1,258 @@
+"""`fit_threshold`: slopes that change where a variable passes a threshold, found by search (Hansen 1999)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy as np
+
+from spillover.errors import DesignError, OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
+from spillover.models.formula import parse_formula, term_name
+from spillover.models.spec import Groups, ModelSpec
+from spillover.moderators.columns import Column, fit_columns, plain_columns
+from spillover.moderators.moderator import read_moderators
+from spillover.moderators.threshold_bootstrap import Bootstrap
+from spillover.moderators.threshold_columns import Switch, candidate_values, thin
+from spillover.moderators.threshold_problem import (
+    LEAST_BETWEEN,
+    ThresholdProblem,
+    describe_thresholds,
+    estimate_thresholds,
+)
+from spillover.moderators.threshold_result import ThresholdFit, ThresholdTest, regime_names
+from spillover.moderators.threshold_search import build_grid
+from spillover.moderators.threshold_set import Threshold
+from spillover.moderators.threshold_tests import threshold_tests
+from spillover.panel.panel import Panel, Period
+from spillover.typing import CovarianceName, Effects, FloatArray, ModelName, Progress, no_progress
+from spillover.weights.weights import SpatialWeights
+
+FEWEST_VALUES = 10  # distinct values of q between the trimmed ends; fewer are groups, not a continuum
+FEWEST_PERIODS = 10  # for whole-period multipliers, of which each period gives one
+GRID_NUMBERS = 60_000_000  # numbers of the masked columns of a grid: 480 MB
+
+
+def fit_threshold(
+    formula: str,
+    panel: Panel,
+    weights: SpatialWeights | None = None,
+    *,
+    threshold: str,
+    switching: str | Sequence[str],
+    thresholds: int = 1,
+    side: Literal["receiver", "sender"] = "receiver",
+    model: ModelName | None = None,
+    effects: Effects | None = None,
+    covariance: CovarianceName = "default",
+    lagged: Sequence[str] | None = None,
+    weights_x: SpatialWeights | None = None,
+    cutoff_km: float | None = None,
+    time_lags: int | None = None,
+    groups: Groups = None,
+    segments: Mapping[Period, str] | Sequence[str] | None = None,
+    trim: float = 0.10,
+    grid: int = 300,
+    level: float = 0.95,
+    scaled: bool = True,
+    bootstrap: Bootstrap | None = "spatial",
+    draws: int = 1_000,
+    reach_km: float | None = None,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> ThresholdFit:
+    """Fit a panel model whose slopes differ between q ≤ γ and q > γ, with γ estimated.
+
+    With one threshold: y = [ρ W y +] Σ_switching c·(b_1 1(q ≤ γ) + b_2 1(q > γ)) + other regressors + effects + ε.
+
+    Parameters
+    ----------
+    threshold : expression of the threshold variable q, (n, t) or constant in time.
+    switching : terms whose slope changes: "log(lq)" (own effect), "W*log(lq)" (spillover), or several.
+    thresholds : 1, 2 or 3; found one after the other and then each again beside the others.
+    side : whose q decides for a W x: the "receiver" (1(q_i ≤ γ) (W x)_i) or the "sender" (W(x·1(q ≤ γ))).
+    model : "ols", "slx", "sar" or "sdm"; "sdm" with weights and "ols" without by default. With W y the likelihood is
+        concentrated over ρ at every γ, and tests are likelihood ratios; else F.
+    trim : share of the observations that each outer regime has at least; between two thresholds 5 %.
+    grid : values of γ (at most) that tests search. Estimates and confidence sets search every value of q.
+    level, scaled : of the confidence sets {LR/η̂² ≤ c}; scaled=False leaves η̂² out (equal variances).
+    bootstrap : "spatial" (default): residuals times normal multipliers that are correlated between near regions, so
+        that dependence in space survives; needs a map. "period": one multiplier for all regions of a period, ten
+        periods or more. "hansen": whole residual paths exchanged between regions, which is invalid under correlation
+        in space and under heteroskedasticity in the regressors. None: no test.
+    draws : bootstrap samples, at least 99. seed : the same seed gives the same p-values.
+    reach_km : beyond which errors are independent; by default four times the range of the residual correlation, or 0
+        where none is found.
+    effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
+
+    Returns
+    -------
+    ThresholdFit.
+
+    Raises
+    ------
+    DesignError : q has too few distinct values (ties everywhere); a regime with too few observations.
+    OptionError : terms or options that do not exist. Everything that `spillover.fit` raises.
+
+    Notes
+    -----
+    The level of q itself does not switch: put q among the regressors if it matters. Cost: one pass over the sorted
+    observations for all γ; the bootstrap one product of the grid's columns with all samples.
+    Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
+    """
+    spec = ModelSpec(
+        formula=formula,
+        model=model or ("sdm" if weights is not None else "ols"),
+        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        covariance=covariance,
+        lagged=None if lagged is None else tuple(lagged),
+        cutoff_km=cutoff_km,
+        time_lags=time_lags,
+        groups=groups,
+        segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
+    )
+    _check_options(spec, thresholds, trim, grid, level, bootstrap, draws, side)
+    if bootstrap == "period" and panel.shape[1] < FEWEST_PERIODS:
+        raise OptionError(
+            "one multiplier per period needs ten periods or more",
+            got=f"{panel.shape[1]} periods",
+            fix='use bootstrap="spatial", which draws on many regions instead',
+        )
+    w = weights_x if weights_x is not None else weights
+    w = w if w is None else w.align(panel.regions)
+    columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)
+    chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
+    (q,) = read_moderators(panel, threshold)
+    null = fit_columns(spec, columns, panel, weights, weights_x=w)
+    problem = ThresholdProblem.of(null, columns, chosen, q.values, side, w)
+    candidates = _candidates(q.name, q.values, trim)
+    estimated = estimate_thresholds(problem, candidates, thresholds)
+    tests = threshold_tests(
+        problem,
+        build_grid(problem.switch, problem.basis, thin(candidates, _grid_size(problem, grid)), LEAST_BETWEEN),
+        thresholds,
+        bootstrap,
+        draws,
+        reach_km,
+        seed,
+        panel,
+        progress,
+    )
+    found, counts = describe_thresholds(problem, candidates, estimated, q.name, level, scaled)
+    regimes = regime_names(q.name, [each.value for each in found])
+    split = _split(columns, chosen, problem.switch, [each.value for each in found], regimes)
+    fitted = fit_columns(spec, split, panel, weights, weights_x=w)
+    variables = tuple(dict.fromkeys(columns[i].variable for i in chosen))
+    notes = _notes(found, tests, bootstrap)
+    return ThresholdFit(found, regimes, fitted, null, tuple(split), variables, tests, counts, notes)
+
+
+def _check_options(
+    spec: ModelSpec,
+    thresholds: int,
+    trim: float,
+    grid: int,
+    level: float,
+    bootstrap: str | None,
+    draws: int,
+    side: str,
+) -> None:
+    check_option("side", side, ("receiver", "sender"))
+    if spec.has_spatial_error:
+        raise OptionError(
+            f"thresholds are searched in ols, slx, sar and sdm models, not in {spec.model}",
+            fix="dependence of the errors is the bootstrap's business (bootstrap='spatial')",
+        )
+    if thresholds not in (1, 2, 3):
+        raise OptionError("one, two or three thresholds can be estimated", got=repr(thresholds))
+    if not 0.01 <= trim <= 0.40:
+        raise OptionError("trim is a share of the observations", got=repr(trim), expected="0.01 to 0.40")
+    if not isinstance(grid, int) or grid < 20:
+        raise OptionError("a grid has at least 20 values", got=repr(grid))
+    if not 0.0 < level < 1.0:
+        raise OptionError("a confidence level is a share between 0 and 1", got=str(level), fix="use 0.95 for 95 %")
+    if bootstrap is not None:
+        check_option("bootstrap", bootstrap, get_args(Bootstrap))
+        if draws < 99:
+            raise OptionError("too few draws for a p-value", got=str(draws), expected="at least 99")
+
+
+def find_switching(columns: Sequence[Column], asked: Sequence[str]) -> tuple[int, ...]:
+    """Positions of the switching regressors."""
+    names = [column.name for column in columns]
+    found = []
+    for name in asked:
+        spelt = f"W*{term_name(name[2:])}" if name.startswith("W*") else term_name(name)
+        if spelt not in names:
+            raise UnknownColumnError(
+                f"{name!r} is to switch but is not a regressor of the model",
+                expected=show_labels(names, 12),
+                fix=did_you_mean(spelt, names) or "a spillover is written W*log(lq), and needs model='slx' or 'sdm'",
+            )
+        found.append(names.index(spelt))
+    if not found or len(set(found)) != len(found):
+        raise OptionError("name each switching regressor once", got=repr(list(asked)), fix='switching="log(lq)"')
+    return tuple(found)
+
+
+def _candidates(name: str, q: FloatArray, trim: float) -> FloatArray:
+    found = candidate_values(q, trim)
+    if found.size >= FEWEST_VALUES:
+        return found
+    distinct = np.unique(q)
+    raise DesignError(
+        f"the threshold variable {name!r} has too few distinct values to search for a threshold",
+        got=f"{found.size} admissible values ({distinct.size} distinct values in {q.size} observations)",
+        expected=f"at least {FEWEST_VALUES} values that leave {100 * trim:g} % of the observations on either side",
+        causes=("ties everywhere: a dummy, a rating, a rounded index", "a few extreme values hold the whole range"),
+        fix="use spillover.fit_regimes with groups chosen beforehand, or a finer variable",
+    )
+
+
+def _grid_size(problem: ThresholdProblem, asked: int) -> int:
+    """The grid that memory allows."""
+    return int(np.clip(GRID_NUMBERS // (problem.right.shape[0] * problem.switch.p), 20, asked))
+
+
+def _split(
+    columns: Sequence[Column],
+    chosen: Sequence[int],
+    switch: Switch,
+    values: Sequence[float],
+    regimes: Sequence[str],
+) -> list[Column]:
+    """The regressors, each switching one once per regime."""
+    edges = [-np.inf, *values, np.inf]
+    found = []
+    for i, column in enumerate(columns):
+        if i not in chosen:
+            found.append(column)
+            continue
+        at = list(chosen).index(i)
+        for (low, high), regime in zip(pairwise(edges), regimes, strict=True):
+            part = switch.between(low, high)[at]
+            found.append(Column(f"{column.name} [{regime}]", part, column.variable, column.part, regime, "regime"))
+    return found
+
+
+def _notes(found: Sequence[Threshold], tests: Sequence[ThresholdTest], bootstrap: Bootstrap | None) -> tuple[str, ...]:
+    notes = ["Errors of the slopes hold the thresholds at their estimates."]
+    for each in found:
+        if each.at_edge:
+            notes.append(
+                f"The confidence set of the threshold at {each.value:.4g} reaches the end of the values searched: "
+                "the data bound it on one side at most."
+            )
+    for test in tests:
+        if bootstrap == "spatial" and test.reach_km > 0:
+            notes.append(
+                f"Threshold {test.number}: multipliers correlated over {test.reach_km:.0f} km (range of the residual "
+                f"correlation {test.dependence.range_km:.0f} km), blocks of {test.block} periods."
+            )
+        if bootstrap == "hansen":
+            notes.append(
+                "Hansen's scheme exchanges residuals between regions: it rejects too often under correlation in space "
+                "or heteroskedasticity in the regressors."
+            )
+    return tuple(dict.fromkeys(notes))
