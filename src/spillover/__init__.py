@@ -44,6 +44,7 @@ _PUBLIC = {
     "fit_decay": "spillover.moderators.decay",
     "compare_kernels": "spillover.moderators.compare_kernels",
     "fit_kernel_spline": "spillover.moderators.kernel_spline",
+    "fit_correlogram": "spillover.moderators.correlogram",
     "measure_distances": "spillover.moderators.distances",
     "read_distances": "spillover.moderators.distances",
     "fit_decay_table": "spillover.moderators.decay_table",
@@ -102,6 +103,7 @@ if TYPE_CHECKING:
     from spillover.models.spec import ModelSpec
     from spillover.moderators.boundary import fit_boundary
     from spillover.moderators.compare_kernels import compare_kernels
+    from spillover.moderators.correlogram import fit_correlogram
     from spillover.moderators.decay import fit_decay
     from spillover.moderators.decay_table import fit_decay_table, fit_joint_decay
     from spillover.moderators.distances import measure_distances, read_distances

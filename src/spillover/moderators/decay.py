@@ -12,7 +12,7 @@ import numpy as np
 from spillover.errors import OptionError, WeakIdentificationWarning, WeightsError, check_option, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.models.spec import Groups, Segments
-from spillover.moderators.cautions import differencing_of, resolve_errors, tell_residuals
+from spillover.moderators.cautions import SERIAL, differencing_of, resolve_errors, tell_residuals
 from spillover.moderators.decay_profile import Interval, Profile
 from spillover.moderators.decay_result import DecayFit
 from spillover.moderators.decay_search import DecayTask, FoundDecay, search_decay
@@ -232,6 +232,8 @@ def _notes(task: DecayTask, found: FoundDecay, chosen: str) -> tuple[str, ...]:
         )
     if not found.interval.single:
         notes.append("The decays that are not rejected are not one interval; its limits are those of their hull.")
+    if found.checks.serial is not None and found.checks.serial > SERIAL:
+        notes.append("The test of no spillover multiplies whole periods, which takes them as unrelated; they are not.")
     if found.shape_fixed:
         notes.append("The shape of the law is at the end of its range and counts as fixed there.")
     if found.rate_fixed:
