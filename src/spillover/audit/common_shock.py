@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spillover.audit.absorbed import absorb_groups
-from spillover.audit.evidence import effect_facts, effect_rows, number, reason, tell_p, told
+from spillover.audit.evidence import effect_facts, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.group_shares import GroupShare, group_shares
 from spillover.audit.grouping import Grouping, resolve_groups
@@ -259,7 +259,7 @@ def _tell_groups(grouping: Grouping, plain: FocusEffects, exact: FocusEffects, n
     if plain.spillover is None or exact.spillover is None:
         return text
     shrunk = abs(exact.spillover.value) < 0.5 * abs(plain.spillover.value)
-    if plain.spillover.p_value < 0.05 <= exact.spillover.p_value:
+    if is_lost(plain.spillover, exact.spillover):
         return text + f" What regions of one {grouping.name} share in a period carries the spillover."
     if shrunk:
         return text + f" More than half of it is shared by the regions of a {grouping.name} in a period."

@@ -56,6 +56,11 @@ def smallest(effect: Effect) -> float:
     return detectable_shift(0.05, 0.8, effect.df) * effect.std_error
 
 
+def is_lost(before: Effect, after: Effect) -> bool:
+    """Whether an effect was told from zero and is no longer, with less than half of its size: not just less precise."""
+    return before.p_value < 0.05 <= after.p_value and abs(after.value) < 0.5 * abs(before.value)
+
+
 def told(effect: Effect) -> str:
     """ "0.44 (−0.26, 1.15)": as many decimals as the width of the interval deserves."""
     values = (effect.value, effect.low, effect.high)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spillover.audit.evidence import effect_facts, effect_rows, number, reason, tell_p, told
+from spillover.audit.evidence import effect_facts, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.audit.rotate import fit_without, trend
@@ -180,7 +180,7 @@ def _add_past(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
     )
     if again.spillover is not None:
         text += f", the spillover {told(again.spillover)}"
-    if base.own.p_value < 0.05 <= again.own.p_value:
+    if is_lost(base.own, again.own):
         text += ". The effect at home does not outlast the outcome's own past"
     found.sentences.append(text + ".")
 
@@ -235,7 +235,7 @@ def _take_trends(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
             ("the effect at home", base.own, effects.own),
             ("the spillover", base.spillover, effects.spillover),
         )
-        if before is not None and after is not None and before.p_value < 0.05 <= after.p_value
+        if before is not None and after is not None and is_lost(before, after)
     ]
     found.sentences.append(text + (f": {' and '.join(lost)} rested on trends." if lost else "."))
 
