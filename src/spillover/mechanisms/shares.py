@@ -20,7 +20,8 @@ def why_no_shares(paths: Estimates, total: Estimates, kind: str, level: float) -
     low, high = total.confint(level)[total.labels["effect"].index(kind)]
     word = {"own": "effect at home", "spillover": "spillover", "total": "total effect"}[kind]
     if low <= 0.0 <= high:
-        return f"the {100 * level:g} % interval of the {word}, {low:.4g} to {high:.4g}, includes zero"
+        ends = f"{low:.3g} to {high:.3g}".replace("-", "−")
+        return f"the {100 * level:g} % interval of the {word}, {ends}, includes zero"
     rows = [i for i, effect in enumerate(paths.labels["effect"]) if effect == kind]
     signs = {np.sign(paths.values[i]) for i in rows if paths.values[i] != 0.0}
     if len(signs) > 1:

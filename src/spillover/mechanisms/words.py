@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from spillover.mechanisms.channels import find_channel
@@ -39,13 +40,13 @@ def whole_sentence(result: MediationResult, level: float = 0.95) -> str:
     table = result.effects(level).set_index(["channel", "effect"])
     through, whole = table.loc[("all channels", "spillover")], table.loc[("total", "spillover")]
     step, unit = _step(result)
-    home = _level(table.loc[("total", "own")])
+    home = _level(table.loc[("total", "own")], unit)
     said = (
-        f"{step} changes {_named(result, result.system.outcome.response)} by {home}{unit} through a region's own "
-        f"and by {_level(whole)}{unit} through that of the others; "
+        f"{step} changes {_named(result, result.system.outcome.response)} by {home} through a region's own and by "
+        f"{_level(whole, unit)} through that of the others; "
     )
     if DIRECT in table.index.get_level_values(0):
-        said += f"{_level(through)} of the latter passes through the channels."
+        said += f"of the latter {_level(through, unit)} passes through the channels."
     else:
         said += "the equations have no other way for it than the channels."
     reason = result.why_no_shares("spillover", level)
@@ -65,6 +66,11 @@ def _inside_log(expression: str) -> str | None:
     """What an expression takes the logarithm of; None where it is not one logarithm."""
     text = plain(expression)
     return text[4:-1] if text.startswith("log(") and text.endswith(")") and closes_last(text[4:-1]) else None
+
+
+def sides_in_words(result: MediationResult) -> tuple[str, str]:
+    """(treatment, outcome) by their labels, without the logarithm."""
+    return _named(result, result.system.treatment), _named(result, result.system.outcome.response)
 
 
 def _named(result: MediationResult, expression: str) -> str:
@@ -87,8 +93,13 @@ def _part(row, where: str) -> str:  # type: ignore[no-untyped-def]
     return f"{verb} {where}, {_level(row)}"
 
 
-def _level(row) -> str:  # type: ignore[no-untyped-def]
-    return f"{row.estimate:.4g} ({row.conf_low:.4g} to {row.conf_high:.4g})"
+def _level(row, unit: str = "") -> str:  # type: ignore[no-untyped-def]
+    """Estimate and interval with the same decimals, three digits of the largest."""
+    numbers = (row.estimate, row.conf_low, row.conf_high)
+    size = max(abs(number) for number in numbers)
+    places = min(max(2 - math.floor(math.log10(size)), 0), 8) if size > 0 else 0
+    estimate, low, high = (f"{number:,.{places}f}".replace("-", "−") for number in numbers)
+    return f"{estimate}{unit} ({low} to {high})"
 
 
 def _percent(value: float) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from spillover.errors import show_labels
-from spillover.report import audit, charts, maps
+from spillover.report import audit, channels, charts, maps
+from spillover.report.channel_printing import CurveDrawing, FlowDrawing
 from spillover.report.palette import EFFECTS, GRID, INK, MUTED, NO_DATA
 from spillover.report.words import contains_zero, display_names
 from spillover.study.numbers import MINUS
@@ -139,12 +140,27 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
     forest = charts.forest_panel(result)
     if forest is not None:
         yield "forest", _size(forest[:1]), lambda figure: _draw_panels(figure, forest[:1], letters)
+    yield from _channels(result, letters)
     for name, panel in audit.interval_panels(result):
         yield f"audit-{name}", _size((panel,)), _Panels((panel,), letters)
     for name, title, values, observed in audit.shuffles(result):
         yield f"audit-{name}", (6.3, 3.2), _Shuffles(title, values, observed, letters)
     if result.truth:
         yield "truth", (6.3, 1.2 + 0.42 * len(result.truth)), lambda figure: _draw_truth(figure, result, letters)
+
+
+def _channels(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[float, float], Any]]:
+    """The figures of the mechanisms."""
+    found = result.mechanisms
+    if found is None:
+        return
+    flow, curves = FlowDrawing(found, letters.text), CurveDrawing(found, letters.text)
+    if channels.flows(found):
+        yield "channel-flow", flow.size, flow
+    panels = (channels.channel_panel(found),)
+    yield "channel-effects", _size(panels), _Panels(panels, letters)
+    if found.curves:
+        yield "channel-confounding", curves.size, curves
 
 
 # -- maps -----------------------------------------------------------------------------------------

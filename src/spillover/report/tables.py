@@ -30,6 +30,13 @@ ABOUT = {
     "tests": "Specification tests of every model.",
     "regional_effects": "Effects received and emitted by each region, main model.",
     "links": "The strongest links from sender to receiver, main model.",
+    "channels": "Own effect, spillover and total effect by channel.",
+    "channel_paths": "The same by path, serial ones too.",
+    "channel_attribution": "Where the spillover of each path happens: Shapley values of its spatial terms.",
+    "channel_joint": "Effects by channel with intervals that hold for all of them together.",
+    "channel_shares": "Shares of the effect by channel, where they are defined.",
+    "channel_confounding": "Effects of each channel for every correlation of the errors of mediator and outcome.",
+    "channel_robustness": "Robustness values of the slopes on the treatment and on the mediators.",
     "truth": "Known truth beside the estimates.",
     "audit_verdicts": "Is it a spillover? The verdict on each effect of the main model, with what decides it.",
     "audit_facts": "Every number that the rules of the verdict may read.",
@@ -54,10 +61,36 @@ def study_tables(result: StudyResult) -> dict[str, Rows]:
         "tests": [{"model": m.name, **row} for m in result.models for row in m.tests],
         "regional_effects": _regional(result),
         "links": _links(result),
+        **_channels(result),
         "truth": [row.model_dump() for row in result.truth],
         **_audit(result),
     }  # fmt: skip
     return {name: rows for name, rows in tables.items() if rows}
+
+
+def _channels(result: StudyResult) -> dict[str, Rows]:
+    """Everything of the mechanisms that is a table."""
+    found = result.mechanisms
+    if found is None:
+        return {}
+    return {
+        "channels": [dict(row) for row in found.effects],
+        "channel_paths": [dict(row) for row in found.paths],
+        "channel_attribution": [dict(row) for row in found.attribution],
+        "channel_joint": [dict(row) for row in found.simultaneous],
+        "channel_shares": [dict(row) for rows in found.shares.values() for row in rows],
+        "channel_confounding": [
+            {
+                "channel": curve.channel,
+                "correlation": r,
+                **{kind: values[i] for kind, values in curve.effects.items()},
+                **{f"{kind}_std_error": values[i] for kind, values in curve.std_errors.items()},
+            }
+            for curve in found.curves
+            for i, r in enumerate(curve.correlations)
+        ],
+        "channel_robustness": [dict(row) for row in found.robustness],
+    }
 
 
 def _audit(result: StudyResult) -> dict[str, Rows]:

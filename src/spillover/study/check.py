@@ -13,6 +13,7 @@ from spillover.study.config import StudyConfig
 from spillover.study.consistency import one_line
 from spillover.study.estimate import require_design, require_values, restrict
 from spillover.study.load import examine
+from spillover.study.mechanisms import plan_channels
 from spillover.study.phrasing import phrase
 from spillover.study.prepare import (
     build_weights,
@@ -96,6 +97,13 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
     measured = studied and _attempt("[agglomeration] and [innovation]", problems, measure, studied, config)
     if isinstance(measured, tuple):
         facts += _look_at_models(config, measured[0], built, problems)
+        if config.mechanisms is not None and len(built) == len(config.weights):
+            plan = _attempt("[mechanisms]", problems, plan_channels, config, measured[0], built)
+            facts += (
+                []
+                if plan is None
+                else [f"channels: {', '.join(plan.system.channels)}, {_panel_fact(plan.sample.panel)}"]
+            )
     return facts, problems
 
 

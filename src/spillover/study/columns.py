@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from spillover.models.formula import Formula, parse_formula, variables_in
+from spillover.models.formula import Formula, parse_formula, tidy, variables_in
 from spillover.panel.expressions import names_in
 from spillover.panel.tables import open_table
-from spillover.study.config import AgglomerationSection, StudyConfig
+from spillover.study.config import AgglomerationSection, MechanismsSection, StudyConfig
 
 
 def read_columns(path: Path, encoding: str | None = None) -> list[str]:
@@ -36,8 +36,30 @@ def needed_columns(config: StudyConfig) -> tuple[str, ...]:
     used += [item.variable for item in config.weights if item.variable is not None]
     for model in config.models:
         used += formula_variables(parse_formula(model.formula))
+    if config.mechanisms is not None:
+        used += mechanism_variables(config.mechanisms)
     made |= measure_names(config)
     return tuple(dict.fromkeys(name for name in used if name not in made))
+
+
+def mechanism_variables(section: MechanismsSection) -> tuple[str, ...]:
+    """The variables that [mechanisms] names, beside those of the main model; FormulaError for what cannot be read."""
+    used: list[str] = []
+    for text in (section.outcome, section.treatment, *(section.controls or ())):
+        used += _variables(text) if text is not None else ()
+    for channel in section.channels:
+        used += _variables(channel.mediator)
+    return tuple(dict.fromkeys(used))
+
+
+def _variables(text: str) -> tuple[str, ...]:
+    """The variables of an expression, or of an equation with its spatial lags."""
+    from spillover.mechanisms.equation import has_formula, parse_equation
+
+    if not has_formula(text):
+        return variables_in(tidy(text))
+    equation = parse_equation("", text)
+    return tuple(name for part in (equation.response, *equation.expressions) for name in variables_in(tidy(part)))
 
 
 def find_term(text: str, terms: Iterable[str]) -> str | None:

@@ -175,6 +175,36 @@ class AuditSection(Section):
     rules: str | None = None  # file with rules of the verdict in place of the package's
 
 
+class ChannelSection(Section):
+    """[[mechanisms.channels]]: one channel and what stands for it."""
+
+    name: Name  # as the report calls it: "personnel mobility"
+    mediator: Name  # a variable or an expression; or an equation, "talent ~ hti + W*hti"
+    weights: str | None = None  # another W for this channel's equation
+    shape: Literal["linear", "inverted-u"] = "linear"  # inverted-u: its square beside it in the outcome's equation
+
+
+class MechanismsSection(Section):
+    """[mechanisms]: through which channels the effect of the treatment runs.
+
+    What is not said is taken from the main model: outcome, treatment, controls, W, effects, groups and segments.
+    """
+
+    outcome: str | None = None  # an expression, or an equation
+    treatment: str | None = None
+    controls: tuple[str, ...] | None = None
+    model: Literal["ols", "slx", "sar", "sdm"] = "slx"
+    weights: str | None = None
+    lag: Whole | None = Field(default=None, ge=0)  # periods by which the treatment comes first; chosen by default
+    mediator_lag: Whole = Field(default=0, ge=0)
+    covariance: Literal["cluster", "cluster-group", "conley", "driscoll-kraay", "information"] = "cluster"
+    cutoff_km: Real | None = None
+    time_lags: Whole | None = None
+    periods: tuple[Period, ...] = ()  # keep only these periods
+    exclude: tuple[str, ...] = ()  # leave these regions out
+    channels: tuple[ChannelSection, ...]
+
+
 class StudyConfig(Section):
     """A whole study file."""
 
@@ -185,6 +215,7 @@ class StudyConfig(Section):
     innovation: InnovationSection
     weights: tuple[WeightsSection, ...]
     models: tuple[ModelSection, ...]
+    mechanisms: MechanismsSection | None = None
     audit: AuditSection = AuditSection()
 
     @field_validator("audit", mode="before")

@@ -10,7 +10,7 @@ from spillover.audit.rules import read_rules
 from spillover.errors import SpilloverError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula
 from spillover.models.spec import DURBIN_MODELS
-from spillover.study.columns import agglomeration_columns, find_term, formula_variables
+from spillover.study.columns import agglomeration_columns, find_term, formula_variables, mechanism_variables
 from spillover.study.config import (
     AgglomerationSection,
     DataSection,
@@ -216,6 +216,28 @@ def _audit(sections: Sections) -> list[str]:
     return problems
 
 
+def _mechanisms(sections: Sections) -> list[str]:
+    section = sections.mechanisms
+    if section is None:
+        return []
+    where = "[mechanisms]"
+    problems = _repeated("[[mechanisms.channels]] name", [channel.name for channel in section.channels])
+    if not section.channels:
+        problems.append(f"{where} needs at least one [[mechanisms.channels]]")
+    names = [item.name for item in sections.weights]
+    asked = [(where, section.weights), *((f"{where} {c.name!r}", c.weights) for c in section.channels)]
+    for place, name in asked:
+        if name is not None and name not in names and "weights" not in sections.left_out:
+            problems.append(_unknown(f"{place} weights", name, names, "[[weights]]"))
+    if section.covariance == "conley" and section.cutoff_km is None:
+        problems.append(f'{where} covariance = "conley" needs cutoff_km')
+    try:
+        mechanism_variables(section)
+    except SpilloverError as error:
+        problems.append(f"{where}: {one_line(error)}")
+    return problems
+
+
 def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
     problems = []
     if model.treatment is not None and find_term(model.treatment, formula.names) is None:
@@ -268,7 +290,18 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
         for name in formula_variables(formula) if formula else ():
             if name not in everything:
                 problems.append(_unknown(f"{where} formula", name, everything))
+    problems += _unknown_mediators(sections, everything)
     return problems
+
+
+def _unknown_mediators(sections: Sections, known: Sequence[str]) -> list[str]:
+    if sections.mechanisms is None:
+        return []
+    try:
+        used = mechanism_variables(sections.mechanisms)
+    except SpilloverError:
+        return []  # told already
+    return [_unknown("[mechanisms]", name, known) for name in used if name not in known]
 
 
 def _covered_names(sections: Sections, known: Sequence[str]) -> list[str]:

@@ -113,6 +113,7 @@ def resolve_paths(sections: Sections, folder: Path, environment: Mapping[str, st
                 resolve(item, where_of("weights", i, item), PATHS) for i, item in enumerate(sections.weights)
             ),
             models=sections.models,
+            mechanisms=sections.mechanisms,
             audit=resolve(sections.audit, "[audit]", ("rules",)),
             left_out=sections.left_out,
         ),

@@ -16,6 +16,7 @@ from spillover.study.config import (
     DataSection,
     DerivedVariable,
     InnovationSection,
+    MechanismsSection,
     ModelSection,
     StudyConfig,
     StudySection,
@@ -28,6 +29,7 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "agglomeration": AgglomerationSection,
     "innovation": InnovationSection,
 }
+_OPTIONAL: dict[str, type[BaseModel]] = {"mechanisms": MechanismsSection}
 _REPEATED: dict[str, type[BaseModel]] = {
     "derive": DerivedVariable,
     "weights": WeightsSection,
@@ -63,6 +65,7 @@ class Sections:
     derive: tuple[DerivedVariable, ...] = ()
     weights: tuple[WeightsSection, ...] = ()
     models: tuple[ModelSection, ...] = ()
+    mechanisms: MechanismsSection | None = None
     audit: AuditSection = field(default_factory=AuditSection)
     left_out: frozenset[str] = field(default_factory=frozenset)
 
@@ -87,7 +90,7 @@ def read_sections(raw: Mapping[str, Any]) -> tuple[Sections, list[str]]:
     The sections that can be understood, and one sentence per mistake.
     """
     problems: list[str] = []
-    known = [*_SINGLE, *_REPEATED, "audit"]
+    known = [*_SINGLE, *_OPTIONAL, *_REPEATED, "audit"]
     for key in raw:
         if key not in known:
             problems.append(_join(f"unknown section [{key}]", did_you_mean(key, known) or f"known: {', '.join(known)}"))
@@ -98,6 +101,9 @@ def read_sections(raw: Mapping[str, Any]) -> tuple[Sections, list[str]]:
             problems.append(f"the section [{name}] is missing; it needs {_required_keys(model)}")
             continue
         parts[name] = _read_section(model, raw[name], f"[{name}]", problems)
+    for name, model in _OPTIONAL.items():
+        if name in raw:
+            parts[name] = _read_section(model, raw[name], f"[{name}]", problems)
     for name, model in _REPEATED.items():
         parts[name], complete = _read_repeated(model, raw, name, problems)
         if not complete:
@@ -111,7 +117,7 @@ def read_sections(raw: Mapping[str, Any]) -> tuple[Sections, list[str]]:
 def assemble(sections: Sections) -> StudyConfig:
     """The whole study file from complete sections."""
     return StudyConfig(
-        **{name: getattr(sections, name) for name in (*_SINGLE, *_REPEATED, "audit")},
+        **{name: getattr(sections, name) for name in (*_SINGLE, *_OPTIONAL, *_REPEATED, "audit")},
     )
 
 

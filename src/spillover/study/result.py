@@ -128,6 +128,44 @@ class RegionalEffects(Frozen):
     links: tuple[Row, ...]  # sender, receiver, effect
 
 
+class ConfoundingCurve(Frozen):
+    """STEP 6a: a channel's effects for every correlation that something unmeasured leaves."""
+
+    channel: str
+    correlations: tuple[float, ...]
+    effects: dict[str, tuple[float, ...]]  # own, spillover, total
+    std_errors: dict[str, tuple[float, ...]]
+    break_even: dict[str, Number]
+    sentence: str
+
+
+class Mechanisms(Frozen):
+    """STEP 6a: the effect of the treatment by channel."""
+
+    treatment: str
+    outcome: str
+    treatment_label: str
+    outcome_label: str
+    equations: tuple[Row, ...]  # name, formula, weights
+    n_regions: int
+    n_periods: int
+    covariance: str
+    df: Number
+    effects: tuple[Row, ...]  # tidy rows with channel, effect (own | spillover | total), mechanism
+    simultaneous: tuple[Row, ...]  # tidy rows with band_low, band_high, p_adjusted
+    paths: tuple[Row, ...]
+    shares: dict[str, tuple[Row, ...]]  # own, spillover, total → tidy rows; empty where there are none
+    no_shares: dict[str, str]  # why there are none
+    attribution: tuple[Row, ...]  # tidy rows with path, spatial_term, equation
+    curves: tuple[ConfoundingCurve, ...]
+    robustness: tuple[Row, ...]
+    interactions: tuple[Row, ...]
+    turning_points: tuple[Row, ...]
+    sentences: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 class TruthRow(Frozen):
     """Known truth beside the estimate (reference system only)."""
 
@@ -158,6 +196,7 @@ class StudyResult(Frozen):
     regional: RegionalEffects | None
     truth: tuple[TruthRow, ...]
     cautions: tuple[str, ...]  # what a careful reader should know before quoting a number
+    mechanisms: Mechanisms | None = None
     audit: dict[str, Any] | None = None  # filled by the audit step
 
     def to_json(self) -> str:

@@ -18,6 +18,7 @@ from spillover.study.diagnose import diagnose
 from spillover.study.estimate import describe_fit, describe_regions, fit_model, named
 from spillover.study.folder import RESULTS, check_folder, replacing, write_texts
 from spillover.study.load import StudyFile, load_study
+from spillover.study.mechanisms import find_mechanisms
 from spillover.study.phrasing import in_words_of, phrase
 from spillover.study.prepare import (
     build_weights,
@@ -148,6 +149,7 @@ def compute(
     diagnostics = diagnose(panel, prepared.measures, first, seed, lambda text, share: progress(text, 0.25 + share / 4))
     models, fit = _models(config, main, prepared, progress)
     treatment = next(model.treatment for model in models if model.name == main.name)
+    mechanisms = find_mechanisms(config, panel, weights, progress)
     audited = audit_main(
         config.audit if audit is None else audit,
         fit,
@@ -175,6 +177,7 @@ def compute(
         audit=audited,
         truth=tuple(truth),
         cautions=(),
+        mechanisms=mechanisms,
     )
     return result.model_copy(update={"cautions": cautions_of(config, panel, result)})
 
