@@ -64,7 +64,8 @@ def peer(command: list[str], folder: Path) -> dict[str, float] | str:
     """What a peer says on its last line (seconds, rho, direct or nan, gigabytes), or why it failed."""
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        return (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return next((line for line in lines if line.startswith("Error")), lines[-1])  # R ends with "Execution halted"
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 

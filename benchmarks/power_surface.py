@@ -14,7 +14,8 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 
 from spillover.simulation.estimators import FitEstimator
 from spillover.simulation.harness import recover_estimator
-from spillover.simulation.power import PowerQuestion, compute_power, power_grid
+from spillover.simulation.power import PowerQuestion, compute_power
+from spillover.simulation.power_grid import power_grid
 from spillover.simulation.spatial_panel import Regressor, SpatialPanelConfig, SyntheticWeights
 
 CONFIG = SpatialPanelConfig("sdm", rho=0.3, regressors=(Regressor("x0", 0.3, 0.15, persistence=0.8),))

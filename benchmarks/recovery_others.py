@@ -126,7 +126,7 @@ def cases() -> tuple[Case, ...]:
         Case(
             "GNS, two W",
             SpatialPanelConfig("gns", 100, 10, regressors=X, rho=0.4, lam=0.3, weights=rings, weights_error=other),
-            FitEstimator("y ~ x0", "gns", weights_error=other),
+            FitEstimator("y ~ x0", "gns"),
         ),
     )
 

@@ -237,6 +237,35 @@ def run(
 
 
 @app.command()
+def audit(
+    study: Annotated[Path, typer.Argument(help="A study file.")],
+    data: Data = None,
+    seed: Seed = None,
+    draws: Annotated[
+        int | None, typer.Option("--draws", min=99, help="Permutations and bootstrap replications.", show_default=False)
+    ] = None,
+    part: Annotated[
+        list[str] | None, typer.Option("--part", help="Only this part; may be repeated.", show_default=False)
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="Rules of the verdict in place of the package's.", show_default=False)
+    ] = None,
+    form: Format = "table",
+) -> None:
+    """Is it a spillover? The audit of a study's main model, without the rest of the study."""
+    from spillover.screen import progress_on_screen, say
+    from spillover.study.audited import audit_study
+    from spillover.study.load import load_study
+    from spillover.study.rows import plain
+
+    check_option("--format", form, ("table", "json"))
+    loaded = load_study(study, _environment(data))
+    with progress_on_screen() as progress:
+        found = audit_study(loaded, seed=seed, draws=draws, parts=part, rules=rules, progress=progress)
+    say(_json(plain(found.to_dict())) if form == "json" else found.summary())
+
+
+@app.command()
 def fit(
     formula: Annotated[str, typer.Argument(help='For example "log(patents) ~ log(lq) + log(rd)".')],
     data: Annotated[Path, typer.Option("--data", help="The table.")],
@@ -252,7 +281,8 @@ def fit(
         str | None,
         typer.Option(
             "--weights-kind",
-            help="For a map: queen, rook, knn:K, distance-band:KM, inverse-distance[:POWER], exponential:DECAY.",
+            help="For a map: queen[:STEPS], rook[:STEPS], knn:K, distance-band:KM, inverse-distance[:POWER], "
+            "exponential:DECAY, gaussian:KM, shared-border.",
         ),
     ] = None,
     geometry_id: Annotated[str | None, typer.Option("--geometry-id", help="Column of the map with region ids.")] = None,
@@ -360,12 +390,16 @@ def fit(
 @app.command()
 def simulate(
     config: Annotated[
-        Path | None, typer.Argument(help="A TOML file with seed, [system] and [map]; the demo's system without one.")
+        Path | None,
+        typer.Argument(
+            help="A TOML file with [panel] (an exact spatial panel), [system] (the regional innovation system) or "
+            "[agents], and optionally seed and [map]; the demo's system without one."
+        ),
     ] = None,
     out: Out = None,
     seed: Seed = None,
 ) -> None:
-    """Draw a regional innovation system: its table, map and truth, and a study file ready to run."""
+    """Draw regions whose truth is known: their table, map and truth, and a study file ready to run."""
     from spillover.screen import progress_on_screen, say
     from spillover.study.simulation_file import default_simulation, read_simulation
 
@@ -376,9 +410,8 @@ def simulate(
 
         study, drawn = write_simulation(simulation, folder, progress)
     n, t = drawn.panel.shape
-    truth = drawn.truth
     say(f"Wrote {n} regions × {t} years into {folder}, seed {drawn.seed} (illustrative calibration).")
-    say(f"True effects, patents a year per cluster: direct {truth.direct:.1f}, spillover {truth.spillover:.1f}.")
+    say(drawn.headline)
     say(f"Next: spillover run {folder / study.name}")
 
 
@@ -400,12 +433,13 @@ def paper_tables(form: Format = "table", seed: Seed = None) -> None:
 def _write_and_tell(
     result: Any, folder: Path, files: dict[str, str] | None = None, inputs: list[Path] | None = None
 ) -> None:
+    from spillover.report.audit import verdict_sentences
     from spillover.report.words import headlines
     from spillover.report.write import write_report
     from spillover.screen import show_headlines
 
     report = write_report(result, folder, files=files, inputs=inputs or ())
-    show_headlines(result.title, headlines(result), result.cautions, report)
+    show_headlines(result.title, (*verdict_sentences(result), *headlines(result)), result.cautions, report)
 
 
 def _environment(data: Path | None) -> dict[str, str]:

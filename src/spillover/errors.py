@@ -74,6 +74,15 @@ class OptionError(SpilloverError):
     """An option has a value that is not among the admissible ones."""
 
 
+class ConfigurationError(OptionError):
+    """A configuration has inadmissible values: `problems` holds all of them, one sentence each."""
+
+    def __init__(self, what: str, *, problems: Sequence[str], expected: str | None = None, fix: str | None = None):
+        self.problems = tuple(problems)
+        got = problems[0] if len(problems) == 1 else "".join(f"\n    - {problem}" for problem in problems)
+        super().__init__(what, got=got, expected=expected, fix=fix)
+
+
 class FileError(SpilloverError):
     """A file cannot be read, is empty, or is not what its name says."""
 
@@ -118,6 +127,10 @@ class IslandError(WeightsError):
     """Some regions have no neighbour and no policy for them was chosen."""
 
 
+class DisconnectedError(WeightsError):
+    """Some regions cannot be reached over a transport network."""
+
+
 class FormulaError(SpilloverError):
     """A model formula cannot be understood."""
 
@@ -128,6 +141,10 @@ class DesignError(SpilloverError):
 
 class EstimationError(SpilloverError):
     """An estimator did not produce an admissible result; nothing is returned."""
+
+
+class UndefinedShareError(SpilloverError):
+    """A share of an effect that may be zero, or of parts with different signs, says nothing; levels do."""
 
 
 class SpilloverWarning(UserWarning):

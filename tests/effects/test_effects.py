@@ -177,6 +177,18 @@ def test_simulated_errors_agree_with_delta_errors_and_are_reproducible() -> None
     assert again.equals(simulated)
 
 
+def test_simulated_errors_have_the_degrees_of_freedom_of_the_slopes() -> None:
+    # The direct effect of a spatial error model is β, so its simulated variance is known: that of a t law with
+    # m − k degrees of freedom, df/(df − 2), times m/(m − k). 20,000 draws: 0.5 % of a standard error; twice is allowed.
+    weights = named_weights(row_standardised(nearest(30, 4, 1)))
+    fit = so.fit(FORMULA, simulate_sdm(weights, 5, seed=2), weights, model="sem", covariance="information")
+    free = 29 * 4
+    df = free - 2
+    simulated = fit.effects(variables=["x0"], method="simulation", draws=20_000)
+    expected = fit.estimates.std_errors[0] * np.sqrt(free / df * df / (df - 2))
+    assert simulated["std_error"].iloc[0] == pytest.approx(expected, rel=0.01)
+
+
 def test_inadmissible_draws_are_counted() -> None:
     weights = named_weights(row_standardised(lattice(5, 4)))
     fit = so.fit(FORMULA, simulate_sdm(weights, 2, seed=3, rho=0.85, noise=3.0), weights, effects="none", model="sar")

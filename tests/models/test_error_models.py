@@ -197,7 +197,7 @@ def test_hc_two_way_and_driscoll_kraay_are_the_textbook_sandwiches() -> None:
     assert fit.with_covariance("hc").estimates.cov == pytest.approx(hc * free / (free - k), rel=1e-9)
     regions, periods = rows.sum(axis=1), rows.sum(axis=0)
     two_way = bread @ (regions.T @ regions * n / (n - 1) + periods.T @ periods * t / (t - 1)) @ bread - hc
-    assert fit.with_covariance("two-way-cluster").estimates.cov == pytest.approx(two_way, rel=1e-9)
+    assert fit.with_covariance("two-way-cluster").estimates.cov == pytest.approx(two_way * free / (free - k), rel=1e-9)
     meat = periods.T @ periods
     lags = int(4 * (t / 100) ** (2 / 9))
     for lag in range(1, lags + 1):

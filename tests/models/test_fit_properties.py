@@ -9,7 +9,8 @@ import scipy.sparse as sp
 
 import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
-from spillover.models.covariance import Point, information_covariance, off_diagonal_variance
+from spillover.models.covariance import Point, information_covariance
+from spillover.models.quadratic import off_diagonal_variance
 from spillover.models.result import SpatialFit
 from spillover.models.robust import cluster_covariance
 from spillover.panel.panel import Panel
@@ -195,7 +196,9 @@ def test_clustered_ols_is_the_textbook_sandwich(grid_panel: Panel, queen_grid: S
     z = fit.design.z.reshape(42, 6, -1)
     scores = np.einsum("ntk,nt->nk", z, fit.residuals)
     bread = np.linalg.inv(np.einsum("ntk,ntl->kl", z, z))
-    assert fit.estimates.cov == pytest.approx(bread @ (scores.T @ scores) @ bread * 42 / 41, rel=1e-9)
+    free, k = 42 * 5, 4  # region means removed from 42 × 6 cells
+    factor = 42 / 41 * free / (free - k)
+    assert fit.estimates.cov == pytest.approx(bread @ (scores.T @ scores) @ bread * factor, rel=1e-9)
     assert fit.estimates.df == 41
 
 
@@ -215,7 +218,7 @@ def test_quadratic_score_variance_equals_its_simulation() -> None:
         draws.append(np.einsum("it,ij,jt->", e, h - np.diag(np.diag(h)), e))
         if len(estimates) < 300:
             point = Point(fit.design, fit.point.block, e, fit.point.inverse_gram, 1.0, fit.point.terms)
-            estimates.append(off_diagonal_variance(point, np.ones((5, 5)))[0, 0])
+            estimates.append(off_diagonal_variance(point.quadratic, e, 1.0, np.ones((5, 5)))[0, 0])
     # Variance of 4,000 draws: relative error √(2/4000)·(kurtosis) ≈ 4 %; mean of 300 estimates: ≈ 3 %.
     assert np.mean(estimates) == pytest.approx(np.var(draws), rel=0.12)
 
@@ -224,8 +227,8 @@ def test_quadratic_score_variance_equals_its_simulation() -> None:
 @pytest.mark.parametrize("sizes", [(), (900,), (200, 300, 400)])
 @pytest.mark.parametrize("kind", ["lattice", "5 nearest"])
 def test_pair_sums_of_large_maps_agree_with_the_exact_ones(kind: str, sizes: tuple[int, ...], spread: float) -> None:
-    """With lognormal region variances too: near pairs are exact, only the far part is probed."""
-    from spillover.numerics.operators import GOperator
+    """With lognormal region variances too: near pairs are exact; the far part is scaled up where small, else probed."""
+    from spillover.numerics.operators import GOperator, Traces
     from spillover.numerics.pairs import weighted_squares
     from spillover.numerics.within import Centring
 
@@ -239,7 +242,8 @@ def test_pair_sums_of_large_maps_agree_with_the_exact_ones(kind: str, sizes: tup
         operator = GOperator(weights.engine, rho)
         a = centring.both(operator.dense)
         h = (a + a.T) / 2
-        total, diagonals = weighted_squares((operator,), v, centring)
+        known = Traces(np.array([np.trace(a)]), np.array([[np.sum(a * a.T) + np.sum(a * a)]]))
+        total, diagonals = weighted_squares((operator,), v, centring, known)
         assert total[0, 0] == pytest.approx(v @ (h * h) @ v, rel=0.03 if abs(rho) < 0.5 else 0.10)
         assert np.sqrt(np.mean((diagonals[0] - np.diag(h)) ** 2)) < (0.01 if abs(rho) < 0.5 else 0.10)
 

@@ -27,6 +27,7 @@ def panel() -> Panel:
         ("log(y / z) ~ log( x ) + I(x ** 2)", ("log(x)", "I(x ** 2)"), True),
         ("y ~ log(x*1e-3) + lag(x, 1)", ("log(x * 0.001)", "lag(x, 1)"), True),
         ("y ~ -1 + x", ("x",), False),
+        ("y ~ I(log(x)**2) + I(x):I(z)", ("I(log(x) ** 2)", "I(x):I(z)"), True),
     ],
 )
 def test_terms_and_intercept(text: str, names: tuple[str, ...], intercept: bool) -> None:

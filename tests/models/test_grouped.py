@@ -405,7 +405,8 @@ def test_clustering_by_group_equals_brute_scores(model: ModelName) -> None:
         part = slice(start, end)
         scores.append(replace(whole, y=whole.y[part], z=whole.z[:, part], w=whole.w[part, part]).gradient(at))
     bread = np.linalg.inv(whole.information(at))[:-1]
-    brute = bread @ np.transpose(scores) @ np.array(scores) @ bread.T * 11 / 10
+    free, k = sum(size - 1 for size in sizes) * 3, fit.design.k  # a period less for the region means
+    brute = bread @ np.transpose(scores) @ np.array(scores) @ bread.T * 11 / 10 * free / (free - k)
     assert fit.estimates.cov == pytest.approx(brute, rel=1e-5, abs=1e-8)
     assert fit.estimates.df == 10.0
 
@@ -430,7 +431,8 @@ def test_clustering_by_group_needs_ten_groups_that_w_does_not_link(
     assert np.array_equal(grouped.estimates.values, plain.estimates.values)
     sums = plain.design.z.reshape(14, -1, plain.design.k) * plain.residuals.reshape(14, -1, 1)
     half = np.linalg.inv(plain.design.z.T @ plain.design.z) @ sums.sum(axis=1).T
-    assert grouped.estimates.cov == pytest.approx(half @ half.T * 14 / 13, rel=1e-9)
+    free, k = plain.design.transformation.free_observations, plain.design.k
+    assert grouped.estimates.cov == pytest.approx(half @ half.T * 14 / 13 * free / (free - k), rel=1e-9)
 
 
 # -- what is refused ----------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,10 @@ from simulated import lattice, named_weights, nearest, row_standardised, simulat
 from spillover.errors import DesignError, OptionError
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.models.hausman import means_test, mundlak_test
+from spillover.models.random_covariance import _region_scores
 from spillover.models.random_effects import RandomEffectsFit, fit_random
+from spillover.models.random_likelihood import SharedFilter, quasi_demeaned
+from spillover.numerics.within import Centring
 from spillover.panel.panel import Panel
 from spillover.weights.weights import SpatialWeights
 
@@ -269,3 +274,54 @@ def test_intervals_cover(model: str, error: str) -> None:
     # 400 rounds: three binomial standard errors are 3.3 points
     assert (np.abs(coverage - 0.95) < 0.033).all()
     assert abs(size - 0.05) < 0.033
+
+
+@pytest.mark.parametrize("time_effects", [False, True])
+@pytest.mark.parametrize(("model", "error"), [("sdm", "idiosyncratic"), ("sdem", "both"), ("slx", "both")])
+def test_clustered_scores_are_the_gradient_of_the_dense_density(
+    model: str, error: str, time_effects: bool, world: tuple[Panel, SpatialWeights]
+) -> None:
+    """Away from the maximum, where they do not vanish: rows of all regions, and the products of pairs, sum to it."""
+    options = {"model": model, "error": error, "time_effects": time_effects, "covariance": "cluster"}
+    fit = fit_random("y ~ x0 + x1", *world, **options)  # type: ignore[arg-type]
+    dense = Dense(fit)
+    maximum = fit.point.maximum
+    moved = replace(maximum, s=0.8 * maximum.s, sigma2=1.2 * maximum.sigma2, phi=0.9 * maximum.phi)
+    likelihood = maximum.likelihood
+    assert isinstance(likelihood, SharedFilter)
+    at = dense.parameters()
+    at[dense.k :] = [moved.s, moved.sigma2, moved.sigma2_mu]
+    rows, _ = _region_scores(moved, likelihood)
+    total = rows.sum(axis=0)
+    total[: dense.k] = likelihood.stack.factor.T @ total[: dense.k]  # from the slopes of Q to those of Z = QR
+    if likelihood.engine is not None:
+        n = len(fit.design.regions)
+        filtered = likelihood.stack.columns - moved.s * likelihood._lagged
+        e = quasi_demeaned(filtered[-1] - np.tensordot(moved.slopes, filtered[:-1], axes=1), moved.phi)
+        g = Centring(n, (np.arange(n),) * time_effects).both(likelihood.engine.multiplier(moved.s).dense_g)
+        total[dense.k] += np.einsum("it,ij,jt->", e, g - np.diag(np.diag(g)), e) / moved.sigma2
+    for value, i in zip(total, dense.free(), strict=True):
+        h = 1e-5 * np.eye(len(at))[i] * max(1.0, abs(at[i]))
+        slope = (dense.log_density(at + h) - dense.log_density(at - h)) / (2 * h.sum())
+        # central differences: 1e-10 of the third derivative and 1e-13·200/1e-5 of rounding
+        assert value == pytest.approx(slope, rel=1e-5, abs=1e-4)
+
+
+def test_clustered_and_information_errors_agree_when_random_effects_are_right() -> None:
+    weights = named_weights(row_standardised(lattice(20, 20)))
+    panel = simulate_sdm(weights, 6, seed=11)
+    lasting = np.random.default_rng(2).normal(size=(400, 1))
+    panel = panel.with_variables({"y": weights.engine.multiplier(0.3).solve(lasting) + panel["y"]})
+    plain = fit_random("y ~ x0 + x1", panel, weights, error="both", model="sdem")
+    robust = fit_random("y ~ x0 + x1", panel, weights, error="both", model="sdem", covariance="cluster")
+    assert np.array_equal(plain.estimates.values, robust.estimates.values)
+    assert robust.estimates.df == 399
+    ratio = robust.estimates.std_errors / plain.estimates.std_errors
+    assert ratio == pytest.approx(np.ones(ratio.size), abs=0.15)  # 400 clusters: relative sd of an error ≈ 4 %
+
+
+def test_errors_clustered_by_region_do_not_exist_where_only_epsilon_is_filtered(
+    world: tuple[Panel, SpatialWeights],
+) -> None:
+    with pytest.raises(OptionError, match="idiosyncratic"):
+        fit_random("y ~ x0 + x1", *world, model="sem", covariance="cluster")

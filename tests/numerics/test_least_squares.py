@@ -23,6 +23,19 @@ def test_matches_lstsq_for_small_and_for_blocked_sizes() -> None:
         assert found.inverse_gram == pytest.approx(gram / np.outer(*2 * [[1, 1e6, 1e-6, 1, 1]]), rel=1e-8)
 
 
+def test_tall_and_nearly_collinear_columns_keep_the_digits_of_householder_qr() -> None:
+    # Columns 1 + 1e-5 z: cross-products would leave six digits. β is exact by construction: y lies in the span.
+    rng = np.random.default_rng(4)
+    m = 20_000
+    z = 1.0 + 1e-5 * rng.normal(size=(m, 3))
+    noise = rng.normal(size=m)
+    columns = np.column_stack([z, z @ [1.0, 2.0, 3.0], noise])
+    found = project(columns, 3)
+    assert isinstance(found, Projection)
+    np.testing.assert_allclose(found.coefficients[:, 0], [1.0, 2.0, 3.0], rtol=1e-9)
+    np.testing.assert_allclose(found.coefficients[:, 1], np.linalg.lstsq(z, noise, rcond=None)[0], rtol=1e-6)
+
+
 def test_wampler_1_keeps_nine_digits() -> None:
     # Wampler (1970) problem 1: y = 1 + x + … + x⁵ on x = 0, …, 20; all coefficients are exactly 1.
     x = np.arange(21.0)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spillover.report import headlines
+from spillover.report.audit import sentence as audit_sentence
 from spillover.report.maps import regional_maps
-from spillover.report.words import audit_sentence, cards, moran_sentences, regional_remarks, test_sentence
+from spillover.report.words import cards, moran_sentences, regional_remarks, test_sentence
 from spillover.study.numbers import compact, fixed, heading, interval, p_value
 from spillover.study.result import StudyResult
 from spillover.study.scale import Scale, Term, round_step, split_term
@@ -68,8 +69,9 @@ def test_level_on_level(make_result: Make) -> None:
     assert "−14.0 to −10.0 patents" in said
 
 
-def test_ols_says_that_it_cannot_see_a_spillover(make_result: Make) -> None:
-    result = make_result(model="ols", regional=False)
+@pytest.mark.parametrize("model", ["ols", "sem"])
+def test_a_model_without_spillovers_says_that_it_cannot_see_one(make_result: Make, model: str) -> None:
+    result = make_result(model=model, regional=False)
     assert "no spillover by construction" in spillover_sentence(result)
     assert [card.effect for card in cards(result)] == ["direct", "indirect"]
 

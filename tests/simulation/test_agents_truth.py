@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from spillover.errors import OptionError, UnknownColumnError
+from spillover.simulation.agents.average import average_effects
 from spillover.simulation.agents.config import AgentConfig
 from spillover.simulation.agents.simulate import simulate_agents
 from spillover.simulation.config import SystemConfig
@@ -116,3 +117,27 @@ def test_the_truth_is_computed_from_the_configuration():
     one, two = (simulate_agents(AgentConfig.like_system(s), 1)[1].closed_form for s in (SYSTEM, doubled))
     talent = {name: next(c for c in truth.channels if c.name == "talent") for name, truth in (("1", one), ("2", two))}
     assert talent["2"].spillover == pytest.approx(2 * talent["1"].spillover)
+
+
+def test_average_effects_agree_with_the_closed_form(special):
+    found = average_effects(special, step=0.5, draws=60)
+    closed = special.closed_form
+    for (estimate, error), expected in (
+        (found.direct, closed.direct),
+        (found.spillover, closed.spillover),
+        (found.total, closed.total),
+    ):
+        assert abs(estimate - expected) < 2.6 * error  # 3,000 draws are .8, 1.3 and .9 standard errors away
+        assert error < 0.06 * expected
+    z = (found.received - closed.own - closed.received) / found.received_error
+    assert np.sqrt((z**2).mean()) < 1.6
+    assert found.as_dict()["total"] == pytest.approx(found.direct[0] + found.spillover[0])
+
+
+def test_average_effects_do_not_depend_on_the_workers(special):
+    alone = average_effects(special, draws=3, seed=2)
+    with ThreadPoolExecutor(2) as executor:
+        together = average_effects(special, draws=3, seed=2, executor=executor)
+    assert np.array_equal(alone.draws, together.draws)
+    with pytest.raises(OptionError, match=r"step = -1[\s\S]*draws = 1"):
+        average_effects(special, step=-1, draws=1)

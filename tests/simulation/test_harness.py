@@ -25,6 +25,7 @@ from spillover.simulation.harness import recover_estimator
 from spillover.simulation.recovery_file import fingerprint
 from spillover.simulation.recovery_round import Reading, Round, true_values
 from spillover.simulation.recovery_table import binomial_band, tabulate
+from spillover.simulation.simulate import simulate
 from spillover.simulation.spatial_panel import ErrorLaw, Regressor, SpatialPanelConfig, SyntheticWeights
 
 SLX = SpatialPanelConfig("slx", 30, 4, regressors=(Regressor("x0", 1.0, 0.0),))
@@ -236,3 +237,15 @@ def test_random_effects_counts_and_instruments_recover() -> None:
         wrong = recover_estimator(endogenous, FitEstimator("y ~ x0", "slx"), rounds=50, seed=1, executor=pool)
     assert wrong.line("x0").bias > 0.2
     assert wrong.line("x0").coverage < 0.1
+
+
+def test_the_w_of_the_error_is_the_designs_unless_another_is_given() -> None:
+    own = SyntheticWeights("queen", map_seed=5)
+    config = SpatialPanelConfig("sem", 30, 6, lam=0.6, weights_error=own)
+    w = simulate(config, 1)[1].weights_error
+    by_default = recover_estimator(config, FitEstimator("y ~ x0", "sem"), rounds=3, seed=1)
+    named = recover_estimator(config, FitEstimator("y ~ x0", "sem", weights_error=w), rounds=3, seed=1)
+    assert by_default.lines == named.lines
+    other = simulate(config.with_changes(weights_error=None), 1)[1].weights
+    wrong = recover_estimator(config, FitEstimator("y ~ x0", "sem", weights_error=other), rounds=3, seed=1)
+    assert wrong.line("lambda").bias != named.line("lambda").bias

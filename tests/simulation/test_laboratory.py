@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spillover.errors import OptionError
+from spillover.errors import ConfigurationError, OptionError
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.experiment import do
 from spillover.simulation.flows import draw_flows
@@ -182,3 +182,31 @@ def test_truth_by_channel_region_and_distance():
             assert band.effect_per_pair == pytest.approx(matrix[inside].mean(), abs=1e-9)
         assert bands["per_region"].sum() == pytest.approx(part.received.mean(), abs=1e-9)
     assert compute_truth(drawn.system, drawn.outcomes.hti).direct == truth.direct
+
+
+def test_everything_wrong_with_a_change_is_told_at_once(lab):
+    with pytest.raises(ConfigurationError) as caught:
+        lab.change(
+            mobility=0.0,
+            informal="twice",
+            environment={"Atlantis": 2.0, "R001": -1.0},
+            agglomeration=float("nan"),
+            linkage="strong",
+            partners=["R001", "Lemuria"],
+            railway=["R001"],
+            time_ratio=2,
+            n_regions=50,
+            feedback=0.9,
+            capitl=1.0,
+        )
+    assert len(caught.value.problems) == 11
+    told = str(caught.value)
+    for part in ("mobility = 0.0", "'twice'", "Atlantis", "R001: -1.0", "agglomeration", "'strong'", "Lemuria"):
+        assert part in told
+    for part in ("railway has 1 stops", "time_ratio = 2", "n_regions, capitl", "feedback = 0.9"):
+        assert part in told
+    # twelve times as many projects would be more than one for each transfer
+    with pytest.raises(ConfigurationError, match="cooperation_share"):
+        lab.change(cooperation=12.0)
+    with pytest.raises(ConfigurationError, match="list of ids"):
+        lab.change(railway="R001", partners="R002", linkage=0.1)

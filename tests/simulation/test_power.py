@@ -12,16 +12,10 @@ from scipy import stats
 from simulated import lattice, named_weights, nearest, row_standardised
 from spillover.errors import OptionError
 from spillover.simulation.expected import expected_estimates, time_factor
-from spillover.simulation.power import (
-    PowerQuestion,
-    compute_power,
-    detectable_shift,
-    find_size,
-    power_grid,
-    rejection,
-    simulate_power,
-)
+from spillover.simulation.power import PowerQuestion, compute_power, detectable_shift, rejection, simulate_power
 from spillover.simulation.power_answer import answer_power, power_sentence
+from spillover.simulation.power_grid import power_grid
+from spillover.simulation.power_search import find_size
 from spillover.simulation.spatial_panel import ErrorLaw, Regressor, SpatialPanelConfig, SyntheticWeights
 
 D13 = SpatialPanelConfig("sdm", 30, 10, rho=0.3, regressors=(Regressor("x0", 0.3, 0.15, persistence=0.8),))
@@ -249,7 +243,7 @@ def test_the_sentence_and_the_answer() -> None:
     text = answer.text()
     for part in ("standard error", "20 drawn panels", "| 300 |"):
         assert part in text
-    assert set(answer.as_dict()) == {"sentence", "closed_form", "drawn", "searches", "grid"}
+    assert set(answer.as_dict()) == {"sentence", "closed_form", "no_closed_form", "drawn", "searches", "grid"}
     enough = answer_power(D13.with_changes(n_regions=300, n_periods=20))
     assert enough.sentence.endswith("more than 99 of 100 samples: enough for the target of 80.")
 
@@ -315,8 +309,15 @@ def test_designs_without_a_closed_form_say_why() -> None:
     assert compute_power(raw.with_changes(effects="individual")).power > 0.05
     # but panels can be drawn
     assert simulate_power(D13.with_changes(errors=ErrorLaw(serial=0.5)), rounds=10).panels == 10
-    with pytest.raises(OptionError, match="no ready estimator"):
-        simulate_power(D13.with_changes(tau=0.2), rounds=10)
+    endogenous = D13.with_changes(endogeneity=0.4)
+    with pytest.raises(OptionError, match=r"no ready estimator[\s\S]*without an instrument"):
+        simulate_power(endogenous, rounds=10)
+    found = simulate_power(endogenous.with_changes(instrument=0.5), rounds=10)  # ρ̂ of 2SLS is often out of bounds here
+    assert (found.panels + found.refused, found.refused > 0) == (10, True)
+    uneven = D13.with_changes(weights=SyntheticWeights("exponential", standardise="scalar"))
+    assert simulate_power(uneven, rounds=10).panels == 10
+    with pytest.raises(OptionError, match="rows do not sum to one"):
+        simulate_power(uneven.with_changes(model="gns", lam=0.2), rounds=10)
 
 
 # METHODS D.13: (N, T) → power of the indirect effect, of ρ, coverage, number of panels behind them

@@ -60,7 +60,8 @@ def test_fit_is_least_squares_with_region_clusters():
     bread = np.linalg.inv(flat.T @ flat)
     slope = bread @ flat.T @ within(y).ravel()
     scores = np.einsum("itk,it->ik", z, within(y) - z @ slope)
-    cov = n / (n - 1) * bread @ scores.T @ scores @ bread
+    free = (n - 1) * (a.shape[1] - 1)
+    cov = n / (n - 1) * free / (free - 2) * bread @ scores.T @ scores @ bread
     rows = kernel.sum(axis=1).mean()
     reach = stats.t.isf(0.025, n - 1)
     effects = fit_demo(panel)

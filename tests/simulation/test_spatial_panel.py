@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import spillover as so
 from simulated import lattice, named_weights, nearest, row_standardised
-from spillover.errors import OptionError, UnknownColumnError
+from spillover.errors import ConfigurationError, OptionError, UnknownColumnError
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.simulate import simulate
 from spillover.simulation.spatial_panel import (
-    BURN_IN,
     ErrorLaw,
     Regressor,
     SpatialPanelConfig,
@@ -20,7 +21,7 @@ from spillover.simulation.spatial_panel import (
     simulate_spatial_panel,
     solve_outcome,
 )
-from spillover.simulation.spatial_world import build_world, largest_root
+from spillover.simulation.spatial_world import RUN_IN, build_world, largest_root, run_in
 
 X = (Regressor("a", 1.0, 0.5, spatial=0.4), Regressor("b", -0.5, 0.3))
 PLAIN = (Regressor("a", 1.0), Regressor("b", -0.5))
@@ -50,7 +51,7 @@ def test_truth_is_what_a_perturbation_with_the_same_draws_does(model: str, dynam
     inputs = draw_inputs(config, world, 1)
     base = solve_outcome(config, world, inputs)
     truth = simulate(config, 1)[1]
-    first = BURN_IN * dynamic
+    first = RUN_IN * dynamic
     for name in ("a", "b"):
         for sender in (0, 17):
             moved = inputs.regressors[name].copy()
@@ -68,7 +69,7 @@ def test_a_lasting_change_approaches_the_long_run_effect() -> None:
     world = build_world(config, 1)
     inputs = draw_inputs(config, world, 1)
     moved = inputs.regressors["a"].copy()
-    moved[3, BURN_IN:] += 1.0
+    moved[3, RUN_IN:] += 1.0
     change = (solve_outcome(config, world, inputs.with_regressor("a", moved)) - solve_outcome(config, world, inputs))[
         :, -1
     ]
@@ -293,3 +294,65 @@ def test_unknown_names_are_told() -> None:
     with pytest.raises(OptionError):
         truth.direct("a", "medium")
     assert set(truth.as_dict()["regions"]["a"]) == set(truth.regions)
+
+
+def test_the_run_in_is_long_enough_near_a_unit_root() -> None:
+    # the largest root is (τ + η)/(1 − ρ) at ω = 1: .699/.7 = .99857, and ln(.001)/ln(.99857) = 4831.97
+    config = config_of("sar", tau=0.699, rho=0.3, n_regions=12)
+    world = build_world(config, 1)
+    root = 0.699 / 0.7
+    years = run_in(config, world)
+    assert years == int(np.ceil(np.log(1e-3) / np.log(root))) == 4832
+    inputs = draw_inputs(config, world, 1)
+    assert inputs.errors.shape == (12, years + 5)
+    assert run_in(config_of("sar", tau=0.3), world) == RUN_IN
+    assert run_in(config_of("sar"), world) == 0
+    # a path that starts far away, at 1,000 everywhere instead of 0: a thousandth of it is left in the first year
+    raised = inputs.errors.copy()
+    raised[:, 0] += 1000.0 / 0.699 * (1 - 0.3)
+    change = solve_outcome(config, world, replace(inputs, errors=raised)) - solve_outcome(config, world, inputs)
+    assert 0 < np.abs(change[:, 0]).max() < 1000.0 / 0.699 * 1e-3
+    with pytest.raises(OptionError, match="so near one that 48,3"):
+        simulate(config_of("sar", tau=0.6999, rho=0.3, n_regions=12), 1)
+
+
+def test_a_given_w_and_another_number_of_regions_is_a_mistake() -> None:
+    w = named_weights(row_standardised(nearest(12, 3, 1)))
+    assert SpatialPanelConfig("sar", weights=w).n_regions == 12
+    assert SpatialPanelConfig("sar", n_regions=12, weights=w).n_regions == 12
+    with pytest.raises(ConfigurationError, match="n_regions = 30, but the given weights are of 12 regions"):
+        SpatialPanelConfig("sar", n_regions=30, weights=w)
+
+
+def test_values_of_the_wrong_kind_do_not_hide_the_other_mistakes() -> None:
+    raw = named_weights(lattice(4, 4), "none")
+    with pytest.raises(ConfigurationError) as caught:
+        SpatialPanelConfig(
+            model="sar",
+            n_periods=2.5,  # type: ignore[arg-type]
+            rho=10**400,  # type: ignore[arg-type]
+            counts="yes",  # type: ignore[arg-type]
+            regressors=(Regressor("a", beta=None), Regressor("b", persistence=2.0)),  # type: ignore[arg-type]
+            errors=ErrorLaw(sigma="large", shape="cauchy"),  # type: ignore[arg-type]
+            endogeneity=2.0,
+            weights=SyntheticWeights("exponential", decay_per_km=5.0),
+        )
+    assert len(caught.value.problems) == 9
+    told = str(caught.value)
+    for part in (
+        "n_periods = 2.5",
+        "rho = 1",
+        "counts",
+        "beta = None",
+        "persistence",
+        "sigma",
+        "cauchy",
+        "endogeneity",
+    ):
+        assert part in told
+    assert "cuts the kernel at 1.33 km" in told
+    # where something else is wrong, stationarity for this very W is told with it
+    with pytest.raises(ConfigurationError, match=r"endogeneity = 2[\s\S]*rho = 0.5 is outside the interval"):
+        SpatialPanelConfig("sar", rho=0.5, weights=raw, endogeneity=2.0)
+    with pytest.raises(ConfigurationError, match="50,000,000"):
+        SpatialPanelConfig(n_regions=10**9)

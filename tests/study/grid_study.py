@@ -8,6 +8,8 @@ import numpy as np
 ROWS, COLUMNS, PERIODS = 5, 6, (2011, 2012, 2013, 2014, 2015)
 
 STUDY = """
+audit = false
+
 [study]
 title = "A grid of regions"
 seed = 7

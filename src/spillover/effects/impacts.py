@@ -8,6 +8,7 @@ with analytic gradients. Row sums of one are never assumed. LeSage & Pace (2009,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,11 +58,17 @@ def simulated_effects(
     draws: int = 2_000,
     seed: int = 1,
 ) -> tuple[Estimates, Draws]:
-    """The same by simulation: values at the estimates, errors from seeded draws, and the draws for percentiles."""
+    """The same by simulation: values at the estimates, errors from seeded draws, and the draws for percentiles.
+
+    Maximum likelihood divides by all m free observations and its errors are normal. Draws have the degrees of freedom
+    m − k instead, with variances m/(m − k) as large: what 30 regions × 5 periods need (docs/recovery.md).
+    """
     chosen = check_variables(fit, variables)
     point = average_effects(fit, variables, shares)
     lags = slice(fit.design.k, fit.design.k + len(fit.roles.outcome))
     intervals = [w.engine.log_determinant.interval for _, w in fit.roles.outcome]
+
+    maps = EffectKernel(fit)
 
     def admissible(parameters: FloatArray) -> bool:
         rhos = parameters[lags]
@@ -70,12 +77,21 @@ def simulated_effects(
         return all(low < rho < high for rho, (low, high) in zip(rhos, intervals, strict=True))
 
     def values(parameters: FloatArray) -> FloatArray:
-        kernel = EffectKernel(fit, parameters[lags])
+        kernel = maps.at(parameters[lags])
         sums = (kernel.direct, kernel.total) if shares is None else kernel.weighted(shares)
         return effects_at(fit, chosen, sums, parameters)[0]
 
-    found = simulate_draws(values, fit.estimates, draws, seed, admissible)
+    found = simulate_draws(values, _small_sample(fit), draws, seed, admissible)
     return from_draws(point.values, found, point.names, effect_labels(chosen)), found
+
+
+def _small_sample(fit: SpatialFit) -> Estimates:
+    """The estimates with the degrees of freedom of their slopes; as they are where they have some."""
+    if fit.estimates.df is not None:
+        return fit.estimates
+    free = float(fit.design.transformation.free_observations)
+    df = free - fit.design.k
+    return replace(fit.estimates, cov=fit.estimates.cov * free / df, df=df)
 
 
 def effects_at(

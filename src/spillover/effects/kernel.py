@@ -55,6 +55,13 @@ class EffectKernel:
             not self.has_neighbours or (fit.roles.regressors is not None and fit.roles.regressors.rows_sum_to_one)
         )
 
+    def at(self, rhos: FloatArray) -> EffectKernel:
+        """The same maps at other ρ; nothing of them is looked at again."""
+        other = object.__new__(EffectKernel)
+        fixed = ("n", "lags", "has_neighbours", "w_x", "engine", "one_w", "stochastic")
+        other.__dict__.update({name: self.__dict__[name] for name in fixed}, rhos=rhos)
+        return other
+
     @cached_property
     def multiplier(self) -> Multiplier | JointMultiplier | None:
         """S^{-1}; None when the outcome is not lagged."""

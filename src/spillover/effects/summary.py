@@ -36,8 +36,8 @@ def summarise(fit: SpatialFit | RandomEffectsFit | InstrumentalFit) -> str:
     ]
     if fit.weights is not None and spec.uses_weights:
         lines.append(f"W: {fit.weights.kind}, {fit.weights.standardisation}-standardised")
-    lines += ["", "Coefficients", _table(fit.coefficients())]
-    lines += ["", "Effects (average over regions)", _table(fit.effects())]
+    lines += ["", "Coefficients", tell_table(fit.coefficients())]
+    lines += ["", "Effects (average over regions)", tell_table(fit.effects())]
     lines += ["", "   ".join(_figure(name, statistics) for name in FIGURES if name in statistics)]
     lines += [f"note: {note}" for note in fit.notes]
     lines.append("effects: LeSage & Pace (2009, §2.7); fixed effects: Lee & Yu (2010, J. Econometrics 154:165)")
@@ -59,7 +59,8 @@ def _figure(name: str, statistics: Mapping[str, Any]) -> str:
     return f"{label} {statistics[name]:{form}}"
 
 
-def _table(frame: pd.DataFrame) -> str:
+def tell_table(frame: pd.DataFrame) -> str:
+    """A tidy table as aligned text."""
     width = max(len(term) for term in frame["term"]) + 2
     head = f"{'':{width}}{'estimate':>12}{'std. error':>12}{'p-value':>10}   {'95 % interval':>23}"
     rows = [

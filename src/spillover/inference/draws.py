@@ -53,15 +53,7 @@ def simulate_draws(
     draws : number of draws, at least 100; inadmissible ones are discarded and counted, never replaced by bounds.
     admissible : whether f is defined at a draw (ρ inside its interval).
     """
-    if draws < 100:
-        raise EstimationError("too few draws for an interval", got=str(draws), expected="at least 100")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    scale = 1.0 / np.sqrt(np.diag(estimates.cov))
-    root = np.linalg.cholesky(estimates.cov * np.outer(scale, scale) + 1e-14 * np.eye(scale.size)) / scale[:, None]
-    normal = rng.standard_normal((draws, scale.size))
-    if estimates.df is not None:
-        normal *= np.sqrt(estimates.df / rng.chisquare(estimates.df, size=(draws, 1)))
-    points = estimates.values + normal @ root.T
+    points = draw_points(estimates, draws, seed)
     kept = [function(point) for point in points if admissible(point)]
     if len(kept) < draws / 2:
         raise EstimationError(
@@ -69,6 +61,34 @@ def simulate_draws(
             fix='use method="delta", or look at the profile likelihood',
         )
     return Draws(np.array(kept), draws - len(kept))
+
+
+def draw_points(estimates: Estimates, draws: int, seed: int) -> FloatArray:
+    """(draws, k) parameters from N(b, V), or a multivariate t when the estimates have degrees of freedom.
+
+    V may be singular.
+
+    Raises `EstimationError` for fewer than 100 draws.
+    """
+    if draws < 100:
+        raise EstimationError("too few draws for an interval", got=str(draws), expected="at least 100")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    normal = rng.standard_normal((draws, estimates.values.size))
+    if estimates.df is not None:
+        normal *= np.sqrt(estimates.df / rng.chisquare(estimates.df, size=(draws, 1)))
+    return np.asarray(estimates.values + normal @ _root(estimates.cov).T)
+
+
+def _root(covariance: FloatArray) -> FloatArray:
+    """(k, k) R with RR' = V: triangular, or by eigenvalues where there are fewer clusters than parameters."""
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    correlation = covariance * np.outer(scale, scale)
+    try:
+        root = np.linalg.cholesky(correlation + 1e-14 * np.eye(scale.size))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(correlation)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(root / scale[:, None])
 
 
 def from_draws(

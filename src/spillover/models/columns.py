@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spillover.errors import DesignError, OptionError, UnknownColumnError, did_you_mean, show_labels
+from spillover.errors import DesignError, OptionError, show_labels
 from spillover.models.complete import check_complete, is_absorbed
 from spillover.models.formula import Formula, evaluate_term, parse_formula
+from spillover.models.lagged import choose_lagged
 from spillover.numerics.least_squares import Projection, project
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel, Period
@@ -92,7 +93,7 @@ def build_columns(
     y = evaluate_term((formula.response,), panel)
     x = {name: evaluate_term(factors, panel) for name, factors in zip(formula.names, formula.terms, strict=True)}
     check_complete(x if missing_outcome else {formula.response: y, **x}, panel, causes=HOLE_CAUSES, fix=HOLE_FIX)
-    chosen = choose_lagged(formula, model, lagged)
+    chosen = choose_lagged(formula.names, model, lagged)
     intercept = formula.intercept and not (transformation.removes_regions or transformation.removes_periods)
     terms = (*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{name}" for name in chosen))
     blocks = [np.ones((1, *panel.shape))] if intercept else []
@@ -114,26 +115,6 @@ def build_columns(
     )
     _check_absorbed(columns)
     return columns
-
-
-def choose_lagged(formula: Formula, model: str, lagged: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of the regressors that also enter as W x."""
-    if model in ("ols", "sar"):
-        if lagged is not None:
-            raise OptionError(f"a {model} model has no W x terms, so 'lagged' does not apply", fix="use 'slx' or 'sdm'")
-        return ()
-    if lagged is None:
-        return formula.names
-    for name in lagged:
-        if name not in formula.names:
-            raise UnknownColumnError(
-                f"{name!r} is to be lagged in space but is not a regressor of the formula",
-                expected=show_labels(formula.names, 12),
-                fix=did_you_mean(name, formula.names) or "write the term as it stands in the formula",
-            )
-    if not lagged:
-        raise OptionError(f"a {model} model with no lagged regressor", fix="use model='ols' or 'sar'")
-    return tuple(name for name in formula.names if name in lagged)
 
 
 def _check_absorbed(columns: Columns) -> None:

@@ -19,8 +19,9 @@ import numpy as np
 
 from spillover.errors import EstimationError
 from spillover.models.design import Design
+from spillover.models.quadratic import QuadraticParts, off_diagonal_variance, quadratic_parts
 from spillover.numerics.operators import Operator, Traces, traces
-from spillover.numerics.pairs import rademacher, weighted_squares
+from spillover.numerics.pairs import rademacher
 from spillover.numerics.within import Centring, Positions
 from spillover.typing import FloatArray
 
@@ -97,7 +98,8 @@ class Point:
     @cached_property
     def quadratic(self) -> QuadraticParts:
         """Diagonals and off-diagonal weights of the symmetrised operators."""
-        return quadratic_parts(self)
+        operators = tuple(term.operator for term in self.terms)
+        return quadratic_parts(operators, self.residuals, self.centring, self.traces)
 
 
 # -- expected information ------------------------------------------------------------------------------
@@ -208,54 +210,6 @@ def _cumulants(point: Point) -> tuple[float, float]:
 # -- robust: scores by region and period ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class QuadraticParts:
-    """Of H_k = (A_k + A_k')/2: diagonals (q, n); `matrices` when n × n work is affordable, else probed products."""
-
-    diagonals: FloatArray
-    matrices: tuple[FloatArray, ...] | None
-    probed: FloatArray | None  # (q, q) Σ_{i≠j} H_k,ij H_l,ij v_i v_j, v_i the sum of squares of region i
-
-
-def quadratic_parts(point: Point) -> QuadraticParts:
-    """Exact for small n; for large n with the serial correlation of the errors common to the regions."""
-    operators = [term.operator for term in point.terms]
-    if all(operator.small for operator in operators):
-        matrices = tuple((a + a.T) / 2.0 for a in (point.centring.both(operator.dense) for operator in operators))
-        return QuadraticParts(np.array([np.diag(h) for h in matrices]), matrices, None)
-    squares = np.sum(point.residuals**2, axis=1)
-    total, diagonals = weighted_squares(tuple(operators), squares, point.centring)
-    weighted = diagonals * squares
-    return QuadraticParts(diagonals, None, total - weighted @ weighted.T)
-
-
-def off_diagonal_variance(point: Point, kernel: FloatArray) -> FloatArray:
-    """(q, q) 2 Σ_{i≠j} H_k,ij H_l,ij Σ_tu K(t, u) e_it e_iu e_jt e_ju / σ⁴ for a (t, t) kernel K in time."""
-    e, parts = point.residuals, point.quadratic
-    if parts.matrices is None:
-        assert parts.probed is not None
-        # Every region counts alike for the common serial correlation: a few volatile ones would bias tr Γ² upwards.
-        length = np.sqrt(np.sum(e**2, axis=1, keepdims=True))
-        unit = e / np.where(length > 0, length, 1.0)
-        shape = unit.T @ unit / np.count_nonzero(length)
-        return 2.0 * parts.probed * float(np.sum(kernel * shape**2)) / point.sigma2**2
-    if np.all(kernel == 1.0):
-        products = (e @ e.T) ** 2
-    else:
-        products = np.zeros((e.shape[0], e.shape[0]))
-        for lag in range(e.shape[1]):
-            weight = kernel[0, lag]
-            if weight == 0.0:
-                continue
-            for s in range(e.shape[1] - lag):
-                now, later = np.outer(e[:, s], e[:, s]), np.outer(e[:, s + lag], e[:, s + lag])
-                products += weight * (1.0 if lag == 0 else 2.0) * now * later
-    np.fill_diagonal(products, 0.0)
-    return (
-        2.0 * np.array([[np.sum(a * b * products) for b in parts.matrices] for a in parts.matrices]) / point.sigma2**2
-    )
-
-
 def score_rows(point: Point) -> FloatArray:
     """(n, t, k + q + 1) linear and diagonal parts of the scores of (δ, spatial, σ²); (n, t, k) for least squares."""
     e, sigma2, k = point.residuals, point.sigma2, point.k
@@ -321,7 +275,7 @@ def add_off_diagonal(point: Point, meat: FloatArray, kernel: FloatArray) -> Floa
     k, q = point.k, len(point.terms)
     if q:
         meat = meat.copy()
-        meat[k : k + q, k : k + q] += off_diagonal_variance(point, kernel)
+        meat[k : k + q, k : k + q] += off_diagonal_variance(point.quadratic, point.residuals, point.sigma2, kernel)
     return meat
 
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from spillover.errors import (
-    DesignError,
-    OptionError,
-    UnknownColumnError,
-    ValueDomainError,
-    did_you_mean,
-    show_labels,
-)
+from spillover.errors import DesignError, ValueDomainError, show_labels
 from spillover.models.complete import check_complete, is_absorbed
-from spillover.models.formula import Formula, evaluate_term, parse_formula, term_name
+from spillover.models.formula import Formula, evaluate_term, parse_formula
 from spillover.models.groups import transformation_of
+from spillover.models.lagged import choose_lagged
 from spillover.models.spec import ModelSpec, Roles
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
@@ -24,6 +19,7 @@ from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 LARGEST = 1e100  # squares must stay finite
+LEAST_REGIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +88,7 @@ def build_design(spec: ModelSpec, panel: Panel, roles: Roles) -> Design:
     _check_panel(spec, panel)
     y_raw, x_raw = _evaluate(formula, panel)
     transformation = transformation_of(spec, panel)
-    lagged = _lagged_positions(spec, formula)
+    lagged = lagged_positions(formula.names, spec.model, spec.lagged)
     intercept = formula.intercept and spec.effects == "none"
     terms = [*(["(Intercept)"] if intercept else []), *formula.names, *(f"W*{formula.names[j]}" for j in lagged)]
     _check_names(terms, roles)
@@ -177,24 +173,9 @@ def _evaluate(formula: Formula, panel: Panel) -> tuple[FloatArray, FloatArray]:
     return columns[formula.response], np.stack([columns[name] for name in formula.names])
 
 
-def _lagged_positions(spec: ModelSpec, formula: Formula) -> list[int]:
-    if not spec.has_lagged_regressors:
-        return []
-    if spec.lagged is None:
-        return list(range(len(formula.names)))
-    if not spec.lagged:
-        raise OptionError(f"a {spec.model} model with no lagged regressor", fix="use model='ols' or 'sar'")
-    positions = []
-    for asked in spec.lagged:
-        name = term_name(asked)
-        if name not in formula.names:
-            raise UnknownColumnError(
-                f"{asked!r} is to be lagged in space but is not a regressor of the formula",
-                expected=show_labels(formula.names, 12),
-                fix=did_you_mean(name, formula.names) or "write the term as it stands in the formula, e.g. log(lq)",
-            )
-        positions.append(formula.names.index(name))
-    return sorted(set(positions))
+def lagged_positions(names: Sequence[str], model: str, lagged: Sequence[str] | None) -> list[int]:
+    """Positions of the regressors that also enter as W x."""
+    return [names.index(name) for name in choose_lagged(names, model, lagged)]
 
 
 def _check_names(terms: list[str], roles: Roles) -> None:
@@ -241,18 +222,27 @@ def _check_constants(design: Design, intercept: bool) -> None:
             )
 
 
+def too_few(n: int, t: int, slopes: int) -> tuple[str, str] | None:
+    """What there is and what is needed, in words, when so many regions and periods are too few; None when enough."""
+    if n < LEAST_REGIONS:
+        return f"{n} regions", f"at least {LEAST_REGIONS}"
+    if n > slopes + 1 and n * t >= slopes + 20:
+        return None
+    return (
+        f"{n} regions × {t} periods for {slopes} slopes",
+        "more regions than parameters, and at least 20 observations more than slopes",
+    )
+
+
 def _check_size(design: Design) -> None:
     n, t = design.shape
     k = design.k
-    if n < 10:
+    found = too_few(n, t, k)
+    if found is not None:
         raise DesignError(
-            "too few regions for a spatial model", got=f"{n} regions", expected="at least 10", fix="add regions"
-        )
-    if n <= k + 1 or n * t < k + 20:
-        raise DesignError(
-            "fewer observations than the model needs",
-            got=f"{n} regions × {t} periods for {k} slopes",
-            expected="more regions than parameters, and at least 20 observations more than slopes",
+            "too few regions for a spatial model" if n < LEAST_REGIONS else "fewer observations than the model needs",
+            got=found[0],
+            expected=found[1],
             fix="drop regressors, lag fewer of them in space (lagged=…), or add regions",
         )
     transformation = design.transformation

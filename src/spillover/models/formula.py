@@ -67,7 +67,7 @@ def parse_terms(part: str, text: str) -> tuple[tuple[tuple[str, ...], ...], bool
     """(terms, intercept) of one side of a formula; `text` is the whole formula, for messages."""
     terms: list[tuple[str, ...]] = []
     intercept = True
-    for sign, piece in _signed_pieces(part, text):
+    for sign, piece in signed_pieces(part, text):
         if piece in ("0", "1"):
             intercept = piece == "1" if sign == "+" else piece == "0"
             continue
@@ -99,15 +99,15 @@ def term_name(text: str) -> str:
 
 def evaluate_term(factors: Sequence[str], panel: Panel) -> FloatArray:
     """The (n, t) product of the factors of one term."""
-    product = evaluate(_inner(factors[0]), panel)
+    product = evaluate(inner_expression(factors[0]), panel)
     for factor in factors[1:]:
-        product = product * evaluate(_inner(factor), panel)
+        product = product * evaluate(inner_expression(factor), panel)
     return np.asarray(product, dtype=float)
 
 
 def variables_in(factor: str) -> tuple[str, ...]:
     """Names of the panel variables in a factor or a response."""
-    return names_in(_inner(factor))
+    return names_in(inner_expression(factor))
 
 
 def split_at(text: str, marks: str) -> list[str]:
@@ -139,7 +139,7 @@ def tidy(expression: str) -> str:
     return plain
 
 
-def _signed_pieces(part: str, text: str) -> list[tuple[str, str]]:
+def signed_pieces(part: str, text: str) -> list[tuple[str, str]]:
     """(sign, term) in order; signs inside parentheses, backticks or numbers like 1e-3 belong to the term."""
     pieces, sign, rest = [], "+", part
     first = True
@@ -194,8 +194,20 @@ def _check_expression(expression: str, text: str) -> None:
         raise FormulaError(f"{expression!r} names no variable", got=text, expected=EXAMPLE)
 
 
-def _inner(factor: str) -> str:
+def inner_expression(factor: str) -> str:
     """The expression inside I(...), or the factor itself."""
-    if factor.startswith("I(") and factor.endswith(")") and split_at(factor[2:-1], ")") == [factor[2:-1]]:
+    if factor.startswith("I(") and factor.endswith(")") and closes_last(factor[2:-1]):
         return factor[2:-1]
     return factor
+
+
+def closes_last(inside: str) -> bool:
+    """Whether no bracket in the text closes one that was opened before it: I(a) + I(b) is not one I(...)."""
+    depth, quoted = 0, False
+    for letter in inside:
+        quoted ^= letter == "`"
+        if not quoted:
+            depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            return False
+    return True

@@ -9,14 +9,13 @@ import numpy as np
 from spillover.errors import (
     DesignError,
     OptionError,
-    UnknownColumnError,
-    did_you_mean,
     show_labels,
 )
 from spillover.models.complete import check_complete, is_absorbed
 from spillover.models.formula import evaluate_term
 from spillover.models.instrument_formula import InstrumentFormula, Terms, names_of, parse_instrument_formula
 from spillover.models.instrument_spec import InstrumentSpec
+from spillover.models.lagged import choose_lagged
 from spillover.models.moments import MomentSystem, orthonormalise
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
@@ -92,7 +91,8 @@ def build_instrument_design(spec: InstrumentSpec, panel: Panel, weights: Spatial
     raw = evaluate_terms(formula, panel)
     n, t = panel.shape
     transformation = Transformation(spec.effects, "none", n, t)
-    lagged = _lagged(spec, formula)
+    known = (*formula.exogenous_names, *formula.endogenous_names)
+    lagged = choose_lagged(known, spec.model, spec.lagged)
     structural = _structural_columns(spec, formula, raw, lagged, weights)
     candidates = _candidates(spec, formula, raw, structural, weights)
     endogenous = [*formula.endogenous_names, *(f"W*{name}" for name in formula.endogenous_names if name in lagged)]
@@ -285,25 +285,6 @@ def _check_panel(
             got=f"one period ({panel.periods[0]}) of {n} regions",
             fix="name the period column, or use effects='none' for a cross-section",
         )
-
-
-def _lagged(spec: InstrumentSpec, formula: InstrumentFormula) -> tuple[str, ...]:
-    """Names of the regressors that also enter as W x, in the order of the formula."""
-    known = (*formula.exogenous_names, *formula.endogenous_names)
-    if not spec.has_lagged_regressors:
-        return ()
-    if spec.lagged is None:
-        return known
-    for name in spec.lagged:
-        if name not in known:
-            raise UnknownColumnError(
-                f"{name!r} is to be lagged in space but is not a regressor of the formula",
-                expected=show_labels(known, 12),
-                fix=did_you_mean(name, known) or "write the term as it stands in the formula, e.g. log(lq)",
-            )
-    if not spec.lagged:
-        raise OptionError(f"a {spec.model} model with no lagged regressor", fix="use model='ols' or 'sar'")
-    return tuple(name for name in known if name in spec.lagged)
 
 
 def _check_size(design: InstrumentDesign) -> None:

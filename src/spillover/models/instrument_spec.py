@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from spillover.errors import OptionError, check_option
+from spillover.models.lagged import check_lagged
 from spillover.typing import Effects
 
 InstrumentModel: TypeAlias = Literal["ols", "slx", "sar", "sdm"]
@@ -43,10 +44,7 @@ class InstrumentSpec:
         check_option("effects", self.effects, ("none", "individual", "time", "two-way"))
         check_option("covariance", self.covariance, get_args(MomentCovariance))
         check_option("estimator", self.estimator, get_args(Estimator))
-        if self.lagged is not None and not self.has_lagged_regressors:
-            raise OptionError(
-                f"a {self.model} model has no W x terms, so 'lagged' does not apply", fix="use model='slx' or 'sdm'"
-            )
+        check_lagged(self.model, self.lagged)
         orders = self.instrument_orders
         if orders is not None and min(orders if isinstance(orders, tuple) else (orders,)) < 0:
             raise OptionError("instrument_orders are powers of W, zero or more", got=str(orders))

@@ -1,4 +1,4 @@
-"""Covariance of random-effects estimates: expected information, or the observed Hessian.
+"""Covariance of random-effects estimates: expected information, the observed Hessian, or clustered by region.
 
 Order of parameters: δ (k,), the spatial parameter s (none for OLS and SLX), σ², σ_μ². With Ω the covariance of the
 filtered errors, θ₁ = σ² within and θ₂ = σ² + Tσ_μ² between regions:
@@ -6,6 +6,12 @@ filtered errors, θ₁ = σ² within and θ₂ = σ² + Tσ_μ² between regions
     I_sθ₁ = (T − 1) tr G/θ₁, I_sθ₂ = tr G/θ₂, I_θ₁θ₁ = n(T − 1)/(2θ₁²), I_θ₂θ₂ = n/(2θ₂²);
     "idiosyncratic": ½ tr(Σ⁻¹∂Σ Σ⁻¹∂Σ), T − 1 times within (Σ = σ²(B'B)⁻¹) and once between (Tσ_μ²I + σ²(B'B)⁻¹).
 With σ_μ² = 0 at its bound it has no covariance: θ₁ = θ₂.
+
+Clustered: with e = v − (1 − φ)v̄ the whitened residuals times σ, region i's rows of the score are
+    δ: Σ_t z_it e_it/θ₁;   s: Σ_t (e_it g_it + G_ii(e_it² − θ₁))/θ₁, and Σ_{i≠j} H_ij e_i'e_j/θ₁ as in decision 003;
+    θ₁: (Σ_t (v_it − v̄_i)² − (T − 1)θ₁)/(2θ₁²);   θ₂: (T v̄_i² − θ₂)/(2θ₂²).
+They ask for independent regions only: any variance and serial correlation within them. Where only ε is filtered
+("idiosyncratic") the region effects and ε of all neighbours are mixed, and no sum by region is independent of others.
 """
 
 from __future__ import annotations
@@ -15,9 +21,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spillover.errors import EstimationError
+from spillover.errors import EstimationError, OptionError
+from spillover.models.quadratic import off_diagonal_variance, quadratic_parts
 from spillover.models.random_likelihood import IdiosyncraticError, RandomLikelihood, SharedFilter, quasi_demeaned
-from spillover.numerics.operators import g_traces
+from spillover.numerics.operators import GOperator, g_traces, traces
 from spillover.numerics.within import Centring
 from spillover.typing import FloatArray
 
@@ -54,6 +61,54 @@ def information_covariance(at: Maximum) -> FloatArray:
         return _in_terms_of_z(covariance, likelihood)
     assert isinstance(likelihood, SharedFilter)
     return _in_terms_of_z(_inverse(_shared(at, likelihood), at), likelihood)
+
+
+def cluster_covariance(at: Maximum) -> FloatArray:
+    """(p, p) clustered by region, with the factor n/(n − 1) · m/(m − k)."""
+    likelihood = at.likelihood
+    if not isinstance(likelihood, SharedFilter):
+        raise OptionError(
+            'errors clustered by region do not exist for error="idiosyncratic"',
+            causes=("region effects are not filtered and ε is: their sum has no part of its own for each region",),
+            fix='use error="both", covariance="information" or "hessian", or effects="individual" in spillover.fit',
+        )
+    stack, k = likelihood.stack, len(likelihood.stack.columns) - 1
+    n, t = stack.shape
+    bread = _inverse(_shared(at, likelihood), at)
+    rows, spatial = _region_scores(at, likelihood)
+    meat = rows.T @ rows
+    if likelihood.engine is not None:
+        meat[k, k] += spatial
+    factor = n / (n - 1) * stack.m / (stack.m - k)
+    return _in_terms_of_z(factor * bread @ meat @ bread.T, likelihood)
+
+
+def _region_scores(at: Maximum, likelihood: SharedFilter) -> tuple[FloatArray, float]:
+    """((n, p) rows of the score, variance of what pairs of regions add to that of s)."""
+    stack, engine = likelihood.stack, likelihood.engine
+    (n, t), share = stack.shape, stack.n_star / stack.shape[0]
+    first = at.sigma2
+    second = first / at.phi**2
+    filtered = stack.columns - at.s * likelihood._lagged
+    v = filtered[-1] - np.tensordot(at.slopes, filtered[:-1], axes=1)
+    e = quasi_demeaned(v, at.phi)
+    rows = [np.einsum("knt,nt->nk", quasi_demeaned(filtered[:-1], at.phi), e) / first]
+    pairs = 0.0
+    if engine is not None:
+        operators = (GOperator(engine, at.s),)
+        centring = Centring(n, (np.arange(n),) * stack.unit_roots)
+        parts = quadratic_parts(operators, e, centring, traces(operators, centring, lambda: np.ones((n, 1))))
+        own = parts.diagonals[0] * (np.sum(e**2, axis=1) - first * t)
+        if not likelihood.filters_regressors:
+            own = own + np.sum(e * quasi_demeaned(_reach(at, likelihood), at.phi), axis=1)
+        rows.append(own[:, None] / first)
+        pairs = float(off_diagonal_variance(parts, e, first, np.ones((t, t)))[0, 0])
+    means = v.mean(axis=1)
+    within = np.sum((v - means[:, None]) ** 2, axis=1)
+    in_first = (within - (t - 1) * first * share) / (2.0 * first**2)
+    in_second = (t * means**2 - second * share) / (2.0 * second**2)
+    rows.append(np.column_stack([in_first + in_second, t * in_second]))
+    return np.concatenate(rows, axis=1), pairs
 
 
 def _inverse(information: FloatArray, at: Maximum) -> FloatArray:

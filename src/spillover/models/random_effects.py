@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from spillover.errors import DesignError, EstimationError, OptionError, check_option, show_labels
 from spillover.inference.estimates import Estimates
-from spillover.models.design import _evaluate, _lagged_positions
+from spillover.models.design import _evaluate, lagged_positions
 from spillover.models.formula import parse_formula
-from spillover.models.random_covariance import Maximum, hessian_covariance, information_covariance
+from spillover.models.lagged import check_lagged
+from spillover.models.random_covariance import Maximum, cluster_covariance, hessian_covariance, information_covariance
 from spillover.models.random_likelihood import IdiosyncraticError, RandomLikelihood, SharedFilter, Stack, value
 from spillover.models.spec import Roles
 from spillover.models.views import FitViews
@@ -30,10 +31,13 @@ from spillover.panel.panel import Panel
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
-if TYPE_CHECKING:
-    pass
-
 RandomModel = Literal["ols", "slx", "sar", "sdm", "sem", "sdem"]
+RandomCovariance = Literal["information", "hessian", "cluster"]
+COVARIANCES: dict[str, tuple[Callable[[Maximum], FloatArray], str]] = {
+    "information": (information_covariance, "information matrix"),
+    "hessian": (hessian_covariance, "observed Hessian"),
+    "cluster": (cluster_covariance, "clustered by region"),
+}
 MODELS = ("ols", "slx", "sar", "sdm", "sem", "sdem")
 LAG, DURBIN, ERROR = ("sar", "sdm"), ("slx", "sdm", "sdem"), ("sem", "sdem")
 SMALLEST_PHI = 1e-3  # region effects with a million/T times the variance of ε
@@ -57,18 +61,15 @@ class RandomSpec:
     model: RandomModel = "sdm"
     error: Literal["idiosyncratic", "both"] = "idiosyncratic"
     correlated: bool = False
-    covariance: Literal["information", "hessian"] = "information"
+    covariance: RandomCovariance = "information"
     time_effects: bool = False
     lagged: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check_option("model", self.model, MODELS)
         check_option("error", self.error, ("idiosyncratic", "both"))
-        check_option("covariance", self.covariance, ("information", "hessian"))
-        if self.lagged is not None and not self.has_lagged_regressors:
-            raise OptionError(
-                f"a {self.model} model has no W x terms, so 'lagged' does not apply", fix="use slx, sdm or sdem"
-            )
+        check_option("covariance", self.covariance, tuple(COVARIANCES))
+        check_lagged(self.model, self.lagged)
 
     @property
     def effects(self) -> str:
@@ -227,7 +228,7 @@ def fit_random(
     model: RandomModel = "sdm",
     error: Literal["idiosyncratic", "both"] = "idiosyncratic",
     correlated: bool = False,
-    covariance: Literal["information", "hessian"] = "information",
+    covariance: RandomCovariance = "information",
     time_effects: bool = False,
     lagged: Sequence[str] | None = None,
 ) -> RandomEffectsFit:
@@ -239,7 +240,8 @@ def fit_random(
     model : "ols", "slx", "sar", "sdm", "sem" or "sdem".
     error : for "sem" and "sdem": "idiosyncratic" (only ε is filtered by I − λW) or "both" (μ + ε is).
     correlated : add the region means of X and W X (Mundlak).
-    covariance : "information" (expected) or "hessian" (observed).
+    covariance : "information" (expected), "hessian" (observed), or "cluster" by region, which needs neither the
+        variances nor the serial correlation that random effects assume (not for error="idiosyncratic").
     time_effects : remove period means as well (Lee–Yu transformation; needs Wι = ι).
 
     Raises
@@ -265,7 +267,7 @@ def fit_random(
 def _read(spec: RandomSpec, panel: Panel) -> tuple[FloatArray, FloatArray, tuple[str, ...], str, list[int]]:
     formula = parse_formula(spec.formula)
     y, x = _evaluate(formula, panel)
-    positions = _lagged_positions(spec, formula)  # type: ignore[arg-type]
+    positions = lagged_positions(formula.names, spec.model, spec.lagged)
     return y, x, formula.names, formula.response, positions
 
 
@@ -353,23 +355,23 @@ def fit_random_design(spec: RandomSpec, design: RandomDesign, weights: SpatialWe
     s, phi = (float(part) for part in solution.point)
     profile = likelihood.profile(s, phi)
     maximum = Maximum(likelihood, s, phi, profile.squares / stack.m, profile.slopes)
-    covariance = (information_covariance if spec.covariance == "information" else hessian_covariance)(maximum)
+    covariance, method = COVARIANCES[spec.covariance][0](maximum), COVARIANCES[spec.covariance][1]
+    df = float(stack.shape[0] - 1) if spec.covariance == "cluster" else None
     slopes = np.linalg.solve(stack.factor, profile.slopes)
     spatial = ("rho",) if spec.has_spatial_lag else ("lambda",) if spec.has_spatial_error else ()
     k = len(design.terms) + len(spatial)
-    method = "information matrix" if spec.covariance == "information" else "observed Hessian"
     terms = tuple(RandomTerm(name, s, 0 if name == "rho" else None) for name in spatial)
     residuals = likelihood.innovations(s, phi, profile.slopes)
     return RandomEffectsFit(
         spec=spec,
         estimates=Estimates(
-            (*design.terms, *spatial), np.append(slopes, [s] * len(spatial)), covariance[:k, :k], None, method
+            (*design.terms, *spatial), np.append(slopes, [s] * len(spatial)), covariance[:k, :k], df, method
         ),
         variance_components=Estimates(
             ("sigma2", "sigma2_mu"),
             np.array([maximum.sigma2, maximum.sigma2_mu]),
             covariance[k:, k:],
-            None,
+            df,
             method,
         ),
         statistics=_statistics(spec, maximum, solution, k),

@@ -36,6 +36,8 @@ from spillover.weights.weights import SpatialWeights
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spillover.audit.result import Audit
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SpatialFit(FitViews):
@@ -141,6 +143,15 @@ class SpatialFit(FitViews):
 
         return all_tests(self)
 
+    def audit(self, variable: str | None = None, **options: Any) -> Audit:
+        """Is it a spillover? Every part of the audit of one regressor (the first by default), and two verdicts.
+
+        options : those of `spillover.audit.audit.audit_fit`: parts, groups, weights, draws, seed, rules, executor, ….
+        """
+        from spillover.audit.audit import audit_fit
+
+        return audit_fit(self, variable, **options)
+
     def with_covariance(
         self, covariance: CovarianceName, *, cutoff_km: float | None = None, time_lags: int | None = None
     ) -> SpatialFit:
@@ -200,11 +211,11 @@ def estimates_at(spec: ModelSpec, point: Point, values: FloatArray, panel: Panel
         covariance, df = driscoll_kraay_covariance(point, spec.time_lags)
     else:
         assert spec.cutoff_km is not None
-        covariance, df = conley_covariance(point, _distances(panel), spec.cutoff_km, spec.time_lags)
+        covariance, df = conley_covariance(point, distances_of(panel), spec.cutoff_km, spec.time_lags)
     return Estimates(terms, values, covariance, df, METHODS[kind])
 
 
-def _distances(panel: Panel) -> Callable[[float], sp.csr_matrix]:
+def distances_of(panel: Panel) -> Callable[[float], sp.csr_matrix]:
     """Cut-off → sparse (n, n) distances in km between the regions' centroids, up to the cut-off."""
     from spillover.panel.geometry import centroids
     from spillover.weights.points import Points

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, get_args
 
 from spillover.errors import AlignmentError, OptionError, check_option
+from spillover.models.lagged import DURBIN_MODELS, check_lagged
 from spillover.panel.panel import Period
 from spillover.typing import Correction, CovarianceName, Effects, ModelName
 from spillover.weights.weights import SpatialWeights
 
 LAG_MODELS = ("sar", "sdm", "sac", "gns")
-DURBIN_MODELS = ("slx", "sdm", "sdem", "gns")
 ERROR_MODELS = ("sem", "sdem", "sac", "gns")
 
 Groups: TypeAlias = str | Mapping[str, str] | None
@@ -68,11 +68,7 @@ class ModelSpec:
                 f"segments are for region effects, and effects={self.effects!r} has none",
                 fix='leave out segments=…, or use effects="individual" or "two-way"',
             )
-        if self.lagged is not None and not self.has_lagged_regressors:
-            raise OptionError(
-                f"a {self.model} model has no W x terms, so 'lagged' does not apply",
-                fix="use model='slx', 'sdm', 'sdem' or 'gns'",
-            )
+        check_lagged(self.model, self.lagged)
         if self.covariance == "conley" and (self.cutoff_km is None or self.cutoff_km <= 0):
             raise OptionError(
                 "Conley errors need the distance beyond which errors are unrelated",

@@ -1,1 +1,1 @@
-"""STEP 6b: what strengthens or weakens the spillover: moderators, regimes, thresholds."""
+"""STEP 6b: what strengthens or weakens a spillover (moderators, regimes, thresholds), and how far it reaches."""

@@ -10,6 +10,7 @@ import scipy.linalg
 from spillover.typing import FloatArray
 
 BLOCK_ROWS = 1_024  # 12 columns of it are 100 kB
+WELL_CONDITIONED = 1e-3  # smallest eigenvalue of a Gram matrix with ones on its diagonal: digits lost are below three
 RANK_TOLERANCE = 1e-9  # of columns of length one; below it fewer than six digits of a coefficient may be left
 
 
@@ -47,7 +48,7 @@ def project(columns: FloatArray, k: int) -> Projection | tuple[Collinearity, ...
     ----------
     columns : (m, k + q) the design Z in the first k columns, the right-hand sides behind them.
 
-    Householder QR of all columns; the orthogonal factor is never formed, and the triangle is scaled to
+    From the triangular factor of all columns; an orthogonal factor is never formed, and the triangle is scaled to
     columns of length one afterwards, so that rescaling a column changes only its own coefficient.
     Cost O(m (k + q)²).
     """
@@ -71,15 +72,34 @@ def project(columns: FloatArray, k: int) -> Projection | tuple[Collinearity, ...
 
 
 def triangle_of(columns: FloatArray) -> FloatArray:
-    """The triangular factor of a tall matrix, by blocks of rows that stay in cache (tall-skinny QR)."""
+    """The triangular factor of a tall matrix.
+
+    Of a very tall one by Cholesky's factor of the cross-products where they lose fewer than three of sixteen digits,
+    else by Householder QR, by blocks of rows that stay in cache (tall-skinny QR).
+    """
     m, p = columns.shape
     block = max(4 * p, BLOCK_ROWS)
     if m <= 4 * block:
         return np.asarray(np.linalg.qr(columns, mode="r"))
+    factor = _cholesky(columns)
+    if factor is not None:
+        return factor
     full = m // block * block
     blocks = columns.T[:, :full].reshape(p, -1, block).transpose(1, 2, 0)
     factors = np.asarray(np.linalg.qr(blocks, mode="r")).reshape(-1, p)
     return np.asarray(np.linalg.qr(np.concatenate([factors, columns[full:]]), mode="r"))
+
+
+def _cholesky(columns: FloatArray) -> FloatArray | None:
+    """The triangular factor from the cross-products, or None where their condition forbids it."""
+    gram = columns.T @ columns
+    lengths = np.sqrt(np.diag(gram))
+    if not (np.isfinite(lengths).all() and lengths.all()):
+        return None
+    scaled = gram / np.outer(lengths, lengths)
+    if np.linalg.eigvalsh(scaled)[0] < WELL_CONDITIONED:
+        return None
+    return np.asarray(np.linalg.cholesky(scaled).T * lengths)
 
 
 def find_collinear(triangle: FloatArray) -> tuple[Collinearity, ...]:

@@ -7,6 +7,7 @@ probes keeps the error small whatever weights the pairs carry.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
@@ -38,6 +39,11 @@ class NearPowers:
     def count(self) -> int:
         """K."""
         return len(self.values)
+
+    @cached_property
+    def diagonal(self) -> IntArray:
+        """(n,) where the diagonal stands among the entries."""
+        return np.flatnonzero(self.rows == self.columns)
 
     def combine(self, rho: float) -> FloatArray:
         """(nnz,) entries of Σ_q ρ^{q−1}(W^q + W^q')/2."""

@@ -7,12 +7,13 @@ from functools import lru_cache
 import numpy as np
 
 from spillover.numerics.engine import WeightsEngine
-from spillover.numerics.operators import GOperator, Operator
+from spillover.numerics.operators import GOperator, Operator, Traces
 from spillover.numerics.within import Centring
 from spillover.typing import FloatArray
 
 PROBES = (8, 24)  # for the far part of G: where it is small, of order |ρ|^K, and where it is not
 STRONG = 0.6  # |ρ| from which it is not
+SMALL_SHARE = 0.05  # of the sum: below it the far part is scaled up from the near part
 PLAIN_PROBES = 128  # for operators of several W, which have no near part
 
 
@@ -26,7 +27,7 @@ def rademacher(n: int, count: int) -> FloatArray:
 
 
 def weighted_squares(
-    operators: tuple[Operator, ...], v: FloatArray, centring: Centring
+    operators: tuple[Operator, ...], v: FloatArray, centring: Centring, known: Traces
 ) -> tuple[FloatArray, FloatArray]:
     """((q, q) Σ_ij H_k,ij H_l,ij v_i v_j, (q, n) diagonals) of H = (A + A')/2, of JHJ when centred.
 
@@ -35,24 +36,35 @@ def weighted_squares(
     operators : q operators A of (n, n).
     v : (n,) non-negative weights of the regions.
     centring : J; with several groups the operators must link no two of them.
+    known : traces of the same operators, centred alike.
 
-    G of one W: near pairs exactly, the far part by probes. Other operators: all by probes.
+    G of one W: near pairs exactly; the far part by probes, or scaled up from the near part where it is small. Other
+    operators: all by probes.
     """
     engines = [operator.engine for operator in operators if isinstance(operator, GOperator)]
-    if len(engines) == len(operators) and all(engine is engines[0] for engine in engines):
-        rhos = [operator.rho for operator in operators if isinstance(operator, GOperator)]
-        total, diagonals = _near_and_far(engines[0], rhos, v)
-    else:
+    if len(engines) < len(operators) or any(engine is not engines[0] for engine in engines):
         total, diagonals = _by_probes(operators, v)
+        return _centred(operators, v, total, diagonals, centring) if centring.active else (total, diagonals)
+    engine = engines[0]
+    near = engine.near
+    rhos = [operator.rho for operator in operators if isinstance(operator, GOperator)]
+    entries = np.array([near.combine(rho) for rho in rhos])
+    total = np.array([[v @ (near.matrix(a * b) @ v) for b in entries] for a in entries])
+    diagonals = entries[:, near.diagonal]
+    share = float(entries[0] @ entries[0]) / (known.pairs[0, 0] / 2.0)  # of Σ H_ij² = (tr A² + tr A'A)/2
+    small = len(rhos) == 1 and len(centring.groups) <= 1 and abs(share - 1.0) <= SMALL_SHARE
+    # Returns after more than K steps depend little on where they started: their mean is known from the trace.
+    whole = known.first if small else np.array([engine.trace_g(rho) for rho in rhos])
+    diagonals = diagonals + ((whole - diagonals.sum(axis=1)) / engine.n)[:, None]
+    if small:
+        return total / share, diagonals
+    total = total + _far_by_probes(engine, rhos, v, entries)
     return _centred(operators, v, total, diagonals, centring) if centring.active else (total, diagonals)
 
 
-def _near_and_far(engine: WeightsEngine, rhos: list[float], v: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _far_by_probes(engine: WeightsEngine, rhos: list[float], v: FloatArray, entries: FloatArray) -> FloatArray:
+    """(q, q) what far pairs, and far and near ones together, add to the weighted sums."""
     near = engine.near
-    weights = v[near.rows] * v[near.columns]
-    entries = np.array([near.combine(rho) for rho in rhos])
-    total = (entries * weights) @ entries.T
-    diagonals = entries[:, near.rows == near.columns]
     count = PROBES[int(max(abs(rho) for rho in rhos) >= STRONG)]
     probes = rademacher(engine.n, count)
     scale = np.sqrt(v)[:, None]
@@ -65,11 +77,9 @@ def _near_and_far(engine: WeightsEngine, rhos: list[float], v: FloatArray) -> tu
         backward = multiplier.apply_g_transposed(_power(engine, near.count, x, transposed=True))
         far_images.append(scale * front * (forward + backward) / 2.0)
         near_images.append(scale * (near.matrix(entries[k]) @ x))
-        # Returns after more than K steps depend little on where they started: their mean is known from tr G.
-        diagonals[k] += (engine.trace_g(rho) - diagonals[k].sum()) / engine.n
     far = np.array([[np.sum(a * b) for b in far_images] for a in far_images])
     cross = np.array([[np.sum(a * b) for b in far_images] for a in near_images])
-    return total + (far + cross + cross.T) / count, diagonals
+    return (far + cross + cross.T) / count
 
 
 def _power(engine: WeightsEngine, count: int, values: FloatArray, *, transposed: bool) -> FloatArray:

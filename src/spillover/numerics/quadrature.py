@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -104,6 +105,20 @@ def exact_moments(matrix: sp.csr_matrix, most: int = 4) -> FloatArray:
         square = sp.csr_matrix(matrix @ matrix)
         moments += [float(square.multiply(transposed).sum()), float(square.multiply(square.T).sum())]
     return np.array(moments)
+
+
+def quadrature_of_ones(matrix: Any, symmetric: bool, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights (m,) with ι'f(W)ι / n = Σ w f(x), ι all ones.
+
+    Exact for polynomials of degree 2m − 1 (m − 1 when W is not symmetric).
+    """
+    ones = np.ones(matrix.shape[0])
+    steps = min(steps, ones.size)
+    if symmetric:
+        nodes, weights = _lanczos(matrix, ones[:, None], steps)
+        return nodes[0], weights[0]
+    nodes, weights = _arnoldi(matrix, ones, steps)
+    return nodes, weights
 
 
 def _probe(n: int, index: int) -> FloatArray:

@@ -135,15 +135,19 @@ class Transformation:
     def remove_means(self, values: FloatArray) -> FloatArray:
         """`apply` in place, for an array that nobody else holds."""
         for periods in self.segment_means:
+            share = np.full(periods.size, 1.0 / periods.size)
             if periods.size == self.t:
-                values -= values.mean(axis=-1, keepdims=True)
+                values -= np.matmul(values, share)[..., None]
             else:
-                values[..., periods] -= values[..., periods].mean(axis=-1, keepdims=True)
+                part = values[..., periods]
+                values[..., periods] = part - np.matmul(part, share)[..., None]
         for regions in self.group_means:
+            share = np.full(regions.size, 1.0 / regions.size)
             if regions.size == self.n:
-                values -= values.mean(axis=-2, keepdims=True)
+                values -= np.matmul(share, values)[..., None, :]
             else:
-                values[..., regions, :] -= values[..., regions, :].mean(axis=-2, keepdims=True)
+                part = values[..., regions, :]
+                values[..., regions, :] = part - np.matmul(share, part)[..., None, :]
         return values
 
 

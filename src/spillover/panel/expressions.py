@@ -112,6 +112,35 @@ def names_in(expression: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(parsed.name(node) for node in names))
 
 
+def divisors_in(expression: str) -> tuple[str, ...]:
+    """The variables that an expression uses as divisors only: the population of "log(patents / population)".
+
+    Raises `FormulaError` when the text is not an expression.
+
+    >>> divisors_in("log(gdp / population)"), divisors_in("gdp / population + population")
+    (('population',), ())
+    """
+    parsed = _parse(expression)
+    below: set[str] = set()
+    above: set[str] = set()
+
+    def visit(node: ast.AST, divides: bool) -> None:
+        if isinstance(node, ast.Name):
+            (below if divides else above).add(parsed.name(node))
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            visit(node.left, divides)
+            visit(node.right, not divides)
+        elif isinstance(node, ast.Call):
+            for argument in node.args:
+                visit(argument, divides)
+        else:
+            for child in ast.iter_child_nodes(node):
+                visit(child, divides)
+
+    visit(parsed.body, False)
+    return tuple(name for name in names_in(expression) if name in below - above)
+
+
 @dataclass(frozen=True, slots=True)
 class _Parsed:
     """A checked tree; `source` has each backticked name replaced by a placeholder identifier."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,11 @@ class Panel:
         object.__setattr__(self, "variables", MappingProxyType(frozen))
         if not self.names:
             object.__setattr__(self, "names", self.regions)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its fields, so that a panel can be sent to another process."""
+        values = (getattr(self, item.name) for item in fields(self))
+        return type(self), tuple(dict(each) if isinstance(each, MappingProxyType) else each for each in values)
 
     @property
     def shape(self) -> tuple[int, int]:

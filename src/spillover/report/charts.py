@@ -237,7 +237,7 @@ def effect_panels(result: StudyResult) -> tuple[Panel, ...]:
     """The effects of the main model by unit: what cannot be compared does not share an axis."""
     model = result.model()
     rows = [row for row in model.impacts if row.get("estimate") is not None]
-    if model.model == "ols":
+    if not model.has_spillover:
         rows = [row for row in rows if row.get("effect") == "direct"]
     panels: dict[str, list[tuple[str, str, Mapping[str, Row]]]] = {}
     for variable in dict.fromkeys(str(row.get("variable", "")) for row in rows):
@@ -252,7 +252,7 @@ def effects_chart(result: StudyResult) -> Chart | None:
     panels = effect_panels(result)
     if not panels:
         return None
-    return _interval_chart(
+    return interval_chart(
         "effects",
         f"Effects in the main model: {result.model().name}",
         panels,
@@ -294,7 +294,7 @@ def forest_chart(result: StudyResult) -> Chart | None:
     if found is None:
         return None
     panel, remark = found
-    return _interval_chart(
+    return interval_chart(
         "forest",
         f"Does it depend on the model? What goes with {scale_of(result, result.model()).shock}",
         (panel,),
@@ -311,7 +311,7 @@ def _model_label(model: ModelResult) -> str:
 _LANE, _AXIS = 64, 92  # pixels of one lane, and of the axis with its title below each panel
 
 
-def _interval_chart(key: str, title: str, panels: Sequence[Panel], caption: str) -> Chart:
+def interval_chart(key: str, title: str, panels: Sequence[Panel], caption: str) -> Chart:
     """Panels from top to bottom, lanes within each, three marks in each lane."""
     offsets = {"direct": 0.22, "indirect": 0.0, "total": -0.22}
     heights = [_LANE * len(panel.lanes) for panel in panels]

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from spillover.report import charts, maps, references, words
+from spillover.report import audit, charts, maps, references, words
 from spillover.report.charts import Chart
 from spillover.report.maps import Choropleth, Shapes
 from spillover.report.palette import NO_DATA
@@ -37,7 +37,7 @@ def render_html(result: StudyResult, *, notices: tuple[str, ...] = ()) -> str:
 
     environment = _environment()
     shapes = maps.shapes_of(result)
-    figures = _figures(result)
+    figures = _figures(result) | audit.audit_figures(result)
     payload = {
         "charts": {chart.key: chart.payload for chart in figures.values()},
         "shapes": None if shapes is None else shapes.payload,
@@ -178,7 +178,10 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "links": _links(result),
         "regional_remarks": words.regional_remarks(result),
         "truth_rows": words.truth_rows(result),
-        "audit_sentence": words.audit_sentence(result),
+        "audit_sentence": audit.sentence(result),
+        "verdicts": audit.verdict_cards(result),
+        "audit_parts": audit.part_views(result),
+        "audit_elsewhere": (result.audit or {}).get("elsewhere", ""),
         "references": references.references(result),
         "methods": references.methods_text(result),
         "citation": references.citation(result),
@@ -188,8 +191,8 @@ def _sections(result: StudyResult) -> dict[str, Any]:
 
 
 def _impacts(model: ModelResult) -> tuple[Row, ...]:
-    """The effect rows that are estimates: those of a model without spatial terms are zero by construction next door."""
-    return tuple(row for row in model.impacts if model.model != "ols" or row.get("effect") == "direct")
+    """The effect rows that are estimates: those of a model without spillovers are zero by construction next door."""
+    return tuple(row for row in model.impacts if model.has_spillover or row.get("effect") == "direct")
 
 
 def _effect_rows(rows: tuple[Row, ...]) -> list[Row]:

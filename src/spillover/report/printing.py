@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spillover.errors import show_labels
-from spillover.report import charts, maps
+from spillover.report import audit, charts, maps
 from spillover.report.palette import EFFECTS, GRID, INK, MUTED, NO_DATA
 from spillover.report.words import contains_zero, display_names
 from spillover.study.numbers import MINUS
@@ -85,14 +85,9 @@ class Lettering:
         )
 
 
-def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
-    """Write every figure as `<name>.svg` and `<name>.pdf` into `folder`; returns notices, one sentence each."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    folder.mkdir(parents=True, exist_ok=True)
-    letters = Lettering()
-    style: dict[Any, Any] = {
+def print_style(letters: Lettering) -> dict[Any, Any]:
+    """Settings of matplotlib that all print figures share."""
+    return {
         "font.family": letters.families,
         "font.size": 9,
         "axes.edgecolor": MUTED,
@@ -109,7 +104,16 @@ def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
         "svg.hashsalt": "spillover",  # the same study gives the same file
         "pdf.fonttype": 3,  # the kind that takes the outlines of every font, OpenType collections too
     }
-    with matplotlib.rc_context(style):
+
+
+def write_figures(result: StudyResult, folder: Path) -> tuple[str, ...]:
+    """Write every figure as `<name>.svg` and `<name>.pdf` into `folder`; returns notices, one sentence each."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = Lettering()
+    with matplotlib.rc_context(print_style(letters)):
         for name, size, draw in _plan(result, letters):
             figure = Figure(figsize=size, layout="constrained")
             draw(figure)
@@ -135,6 +139,10 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
     forest = charts.forest_panel(result)
     if forest is not None:
         yield "forest", _size(forest[:1]), lambda figure: _draw_panels(figure, forest[:1], letters)
+    for name, panel in audit.interval_panels(result):
+        yield f"audit-{name}", _size((panel,)), _Panels((panel,), letters)
+    for name, title, values, observed in audit.shuffles(result):
+        yield f"audit-{name}", (6.3, 3.2), _Shuffles(title, values, observed, letters)
     if result.truth:
         yield "truth", (6.3, 1.2 + 0.42 * len(result.truth)), lambda figure: _draw_truth(figure, result, letters)
 
@@ -290,6 +298,39 @@ def _draw_lanes(axes: Any, panel: charts.Panel, letters: Lettering) -> None:
     axes.set_ylim(-0.6, count - 0.4)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(letters.text(panel.title, 90))
+
+
+@dataclass(frozen=True)
+class _Panels:
+    """Draws an interval chart."""
+
+    panels: tuple[charts.Panel, ...]
+    letters: Lettering
+
+    def __call__(self, figure: Any) -> None:
+        _draw_panels(figure, self.panels, self.letters)
+
+
+@dataclass(frozen=True)
+class _Shuffles:
+    """Draws shuffled values as a histogram, the real map as a line."""
+
+    title: str
+    values: tuple[float, ...]
+    observed: float
+    letters: Lettering
+
+    def __call__(self, figure: Any) -> None:
+        axes = figure.add_subplot()
+        middles, counts = audit.bins(self.values, self.observed)
+        label = f"{len(self.values)} shuffles"
+        axes.bar(
+            middles, counts, width=(middles[1] - middles[0]) * 0.95, color=EFFECTS["indirect"], alpha=0.55, label=label
+        )
+        axes.axvline(self.observed, color=INK, linewidth=2.0, label="the real neighbours")
+        axes.set_xlabel(self.letters.text(self.title, 90))
+        axes.set_ylabel("shuffles")
+        figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
 
 
 def _draw_truth(figure: Any, result: StudyResult, letters: Lettering) -> None:

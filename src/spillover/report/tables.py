@@ -31,6 +31,8 @@ ABOUT = {
     "regional_effects": "Effects received and emitted by each region, main model.",
     "links": "The strongest links from sender to receiver, main model.",
     "truth": "Known truth beside the estimates.",
+    "audit_verdicts": "Is it a spillover? The verdict on each effect of the main model, with what decides it.",
+    "audit_facts": "Every number that the rules of the verdict may read.",
 }
 
 
@@ -53,8 +55,34 @@ def study_tables(result: StudyResult) -> dict[str, Rows]:
         "regional_effects": _regional(result),
         "links": _links(result),
         "truth": [row.model_dump() for row in result.truth],
+        **_audit(result),
     }  # fmt: skip
     return {name: rows for name, rows in tables.items() if rows}
+
+
+def _audit(result: StudyResult) -> dict[str, Rows]:
+    """Verdicts, facts, and one table per part: audit_errors, audit_permutation, …."""
+    found = result.audit
+    if not found or "verdicts" not in found:
+        return {}
+    verdicts = [
+        {
+            "effect": effect,
+            "verdict": verdict["verdict"],
+            "rule": verdict["rule"],
+            "because": " ".join(verdict["reasons"]),
+        }
+        for effect, verdict in found["verdicts"].items()
+    ]
+    facts = [
+        {"part": name, "fact": fact, "value": value}
+        for name, part in found["parts"].items()
+        for fact, value in part["facts"].items()
+    ]
+    parts = {
+        f"audit_{name.replace('-', '_')}": [dict(row) for row in part["table"]] for name, part in found["parts"].items()
+    }
+    return {"audit_verdicts": verdicts, "audit_facts": facts, **parts}
 
 
 def _weights(result: StudyResult) -> Rows:

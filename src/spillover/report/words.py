@@ -73,7 +73,7 @@ def cards(result: StudyResult) -> tuple[Card, ...]:
     model = result.model()
     scale = scale_of(result, model)
     found = ((effect, effect_row(model, effect)) for effect in ("direct", "indirect", "total"))
-    if model.model == "ols":
+    if not model.has_spillover:
         return tuple(_card(scale, effect, row) if effect == "direct" else _absent(effect)
                      for effect, row in found if effect != "total")  # fmt: skip
     return tuple(_card(scale, effect, row) for effect, row in found if row is not None)
@@ -82,9 +82,9 @@ def cards(result: StudyResult) -> tuple[Card, ...]:
 def effect_row(model: ModelResult, effect: str, variable: str | None = None) -> Row | None:
     """The row of `effect` for the treatment; the long run when a model has two horizons; None when there is none.
 
-    An ordinary regression has a direct effect only: its coefficient, when it carries no effect rows.
+    A model without spillovers has a direct effect only: its coefficient, when it carries no effect rows.
     """
-    if model.model == "ols" and effect != "direct":
+    if not model.has_spillover and effect != "direct":
         return None  # zero by construction is not a finding
     wanted = model.treatment if variable is None else variable
     rows = [row for row in model.impacts if row.get("effect") == effect and row.get("variable") == wanted]
@@ -103,7 +103,7 @@ def contains_zero(row: Row) -> bool:
 
 def _absent(effect: str) -> Card:
     sentence = (
-        f"{PLACES[effect]}: nothing can be said; a model without spatial terms has no spillover by construction, "
+        f"{PLACES[effect]}: nothing can be said; a model without W y and W x has no spillover by construction, "
         "so its absence here is an assumption and not a finding."
     )
     return Card(effect, PLACES[effect], "–", "not part of this model", "absent", "not estimated", sentence)
@@ -295,17 +295,6 @@ def display_names(result: StudyResult) -> dict[str, str]:
 
 def _name(names: Mapping[str, str], region: object) -> str:
     return names.get(str(region), str(region))
-
-
-def audit_sentence(result: StudyResult) -> str:
-    """What can be said about the audit."""
-    if result.audit is None:
-        return (
-            "This study has not been audited: whether the association is a spillover, or common shocks, the choice of "
-            "neighbours or chance, was not examined by placebo, permutation or leave-one-out runs, so the numbers "
-            "above are to be quoted as associations only."
-        )
-    return "The audit of this study is recorded in results.json."
 
 
 # -- diagnostics and tests ------------------------------------------------------------------------

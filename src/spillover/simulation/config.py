@@ -6,13 +6,16 @@ import math
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from spillover.simulation.admissible import refuse_problems
+from spillover.simulation.admissible import is_number, is_whole, refuse_problems, shown
 
 HtiLaw = Literal["clusters", "gaussian-process"]
 DistanceKind = Literal["straight", "road"]
 
 TRUNCATION = 6.64
 """Kernels are cut where δd exceeds this: e^-6.64 = 0.13 % of their height (744 km at the default decay)."""
+
+LARGEST_PANEL = 10_000_000
+"""Regions × periods beyond which the twenty variables of a panel need more than 1.6 GB."""
 
 FIELD_LIMIT = 5000
 """Most regions of a Gaussian field or a travel-time table: 200 MB for n × n numbers."""
@@ -218,18 +221,14 @@ def _type_problems(values: dict[str, Any]) -> dict[str, str]:
         if name in _TEXTS or (value is None and name in _OPTIONAL):
             continue
         if name in _WHOLE:
-            if not isinstance(value, int) or isinstance(value, bool):
-                problems[name] = f"{name} = {value!r} is not a whole number"
+            if not is_whole(value):
+                problems[name] = f"{name} = {shown(value)} is not a whole number"
         elif name == "periphery":
-            if not (isinstance(value, tuple) and len(value) == 2 and all(_is_number(v) for v in value)):
-                problems[name] = f"periphery = {value!r} is not a pair of numbers"
-        elif not _is_number(value):
-            problems[name] = f"{name} = {value!r} is not a finite number"
+            if not (isinstance(value, tuple) and len(value) == 2 and all(is_number(v) for v in value)):
+                problems[name] = f"periphery = {shown(value)} is not a pair of numbers"
+        elif not is_number(value):
+            problems[name] = f"{name} = {shown(value)} is not a finite number"
     return problems
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _range_problems(config: SystemConfig) -> list[str]:
@@ -238,9 +237,14 @@ def _range_problems(config: SystemConfig) -> list[str]:
     rules = {
         f"n_regions = {config.n_regions}: at least 10 regions are needed": config.n_regions < 10,
         f"n_periods = {config.n_periods}: at least 2 periods are needed": config.n_periods < 2,
-        f"hti_law = {config.hti_law!r} is neither 'clusters' nor 'gaussian-process'": config.hti_law
+        f"n_regions = {config.n_regions} times n_periods = {config.n_periods} is more than {LARGEST_PANEL:,}": (
+            config.n_regions * config.n_periods > LARGEST_PANEL
+        ),
+        f"hti_law = {shown(config.hti_law)} is neither 'clusters' nor 'gaussian-process'": config.hti_law
         not in ("clusters", "gaussian-process"),
-        f"distance = {config.distance!r} is neither 'straight' nor 'road'": config.distance not in ("straight", "road"),
+        f"distance = {shown(config.distance)} is neither 'straight' nor 'road'": (
+            config.distance not in ("straight", "road")
+        ),
         f"motorway_speed_kmh = {config.motorway_speed_kmh:g} is below road_speed_kmh = {config.road_speed_kmh:g}": (
             config.motorway_speed_kmh < config.road_speed_kmh
         ),

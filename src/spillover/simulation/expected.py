@@ -9,12 +9,14 @@ periods: Lee & Yu (2010, J. Econometrics 154:165).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from spillover.errors import OptionError
+from spillover.errors import ConfigurationError
 from spillover.inference.estimates import Estimates
 from spillover.numerics.within import Transformation
 from spillover.simulation.spatial_config import DURBIN_MODELS, ERROR_MODELS, LAG_MODELS, Regressor, SpatialPanelConfig
@@ -54,10 +56,10 @@ def expected_estimates(config: SpatialPanelConfig) -> Estimates:
     Names: "x0", …, "W*x0", …, "rho", "lambda", then "direct: x0", "indirect: x0", "total: x0", …. The inverse of the
     expected information is a little smaller than the expected inverse; the difference is of order 1/m.
 
-    Raises OptionError for what has no closed form here (dynamics, counts, serial or unequal errors, endogeneity), for
-    time effects beside W y or W u with row sums that differ from one, and for more than 1,500 regions.
+    Raises ConfigurationError for what has no closed form here: dynamics, counts, serial or unequal errors, endogeneity,
+    time effects beside W y or W u with row sums that differ from one, and more than 1,500 regions.
     """
-    check_closed_form(config)
+    refuse_without_closed_form(closed_form_problems(config))
     moments = space_moments(config.with_changes(n_periods=2))
     covariance = _covariance(config, moments)
     slopes = {**{x.name: x.beta for x in config.regressors}, **{f"W*{x.name}": x.theta for x in config.regressors}}
@@ -74,8 +76,10 @@ def expected_estimates(config: SpatialPanelConfig) -> Estimates:
     )
 
 
-def check_closed_form(config: SpatialPanelConfig) -> None:
-    """Raise OptionError with everything that keeps the information from having its closed form."""
+def closed_form_problems(config: Any) -> list[str]:
+    """Everything that keeps the information from having its closed form; empty where it has one."""
+    if not isinstance(config, SpatialPanelConfig):
+        return [f"a {type(config).__name__}, whose estimators are not maximum likelihood of its own model"]
     reasons = {
         "dynamics (tau, eta)": config.is_dynamic,
         "counts": config.counts,
@@ -86,18 +90,22 @@ def check_closed_form(config: SpatialPanelConfig) -> None:
         "one period with region effects": config.n_periods == 1 and config.has_region_effects,
     }
     found = [reason for reason, present in reasons.items() if present]
-    if not found:
-        world = build_world(config, 0)
-        lagged = {"W": world.weights} if config.model in LAG_MODELS else {}
-        lagged |= {"W of the error": world.weights_error} if config.model in ERROR_MODELS else {}
-        if config.has_period_effects:
-            bad = [name for name, w in lagged.items() if not w.rows_sum_to_one]
-            found = [f"period effects and row sums of {name} that differ from one" for name in bad]
     if found:
-        raise OptionError(
+        return found
+    world = build_world(config, 0)
+    lagged = {"W": world.weights} if config.model in LAG_MODELS else {}
+    lagged |= {"W of the error": world.weights_error} if config.model in ERROR_MODELS else {}
+    bad = [name for name, w in lagged.items() if config.has_period_effects and not w.rows_sum_to_one]
+    return [f"period effects and row sums of {name} that differ from one" for name in bad]
+
+
+def refuse_without_closed_form(reasons: Sequence[str]) -> None:
+    """Raise ConfigurationError with everything that keeps the information from having its closed form."""
+    if reasons:
+        raise ConfigurationError(
             "power has no closed form for this design",
-            got="; ".join(found),
-            fix="use simulate_power, which draws panels, or a static linear design with exchangeable errors",
+            problems=reasons,
+            fix="draw panels (simulate_power, or rounds=400), or use a static linear design with exchangeable errors",
         )
 
 

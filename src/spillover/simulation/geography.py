@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 SIDE_KM_AT_300 = 1000.0
 """Side of the square for 300 regions; the area grows with their number, so spacing stays near 58 km."""
 
+SPACING_KM = SIDE_KM_AT_300 / 300.0**0.5
+"""Root of a synthetic region's mean area: about as far as neighbours are apart."""
+
 _MIN_SHARE_OF_SPACING = 0.7  # random sequential packing jams at 0.83, so this always finds room
+
+CLOSEST_KM = _MIN_SHARE_OF_SPACING * SPACING_KM
+"""No two points of a synthetic map are thrown closer than this."""
 
 
 @dataclass(frozen=True, eq=False)

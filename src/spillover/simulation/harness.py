@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from spillover.errors import EstimationError, OptionError, show_labels
+from spillover.errors import ConfigurationError, EstimationError, show_labels
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.recovery_file import RecoveryFile, describe_plan
-from spillover.simulation.recovery_round import Round, play_rounds
+from spillover.simulation.recovery_round import Round, Truths, play_rounds
 from spillover.simulation.recovery_table import RecoveryTable, tabulate
 from spillover.simulation.streams import check_seed
 from spillover.typing import Progress, no_progress
@@ -30,6 +30,7 @@ def recover_estimator(
     level: float = 0.95,
     executor: Executor | None = None,
     resume: Path | str | None = None,
+    truths: Truths | None = None,
     progress: Progress = no_progress,
 ) -> RecoveryTable:
     """Draw `rounds` panels, estimate each, and set the estimates beside the truth.
@@ -37,14 +38,17 @@ def recover_estimator(
     Parameters
     ----------
     config : anything `simulate` knows.
-    estimator : panel, W → an object with `.estimates` and, for effects, `.effects(level=…)`; or a mapping of labels to
-        such objects. W is the one of the truth, or None where the truth has none. With processes it must be picklable:
-        a function of a module, or one of `simulation.estimators`.
+    estimator : panel, W → an answer: an object with `.estimates` and, for effects, `.effects(level=…)`; `Estimates`;
+        `Finding`s, each with its own interval and p-value; or a mapping of labels to answers. W is the one of the
+        truth, or None where the truth has none; an estimator with a parameter `weights_error` gets that W too. With
+        processes it must be picklable: a function of a module, or one of `simulation.estimators`.
     rounds : panels, 2 or more. seed : each round has its own child of it (SeedSequence.spawn), so that round 17 is the
         same panel whatever the number of rounds and workers.
     level : of the intervals, a share between 0 and 1; tests reject at 1 − level.
     executor : any `concurrent.futures` executor; rounds run one after the other without.
     resume : a file of finished rounds (JSON lines), read first and appended to.
+    truths : a function of the truth that names more true values than the truth does itself, for quantities of your
+        own: a share, a threshold, a distance.
     progress : called with a text and the share done.
 
     Returns
@@ -53,7 +57,7 @@ def recover_estimator(
 
     Raises
     ------
-    OptionError : fewer than two rounds, a level that is no share, a file of another recovery.
+    ConfigurationError : fewer than two rounds, a level that is no share. OptionError : a file of another recovery.
     EstimationError : the estimator refused every panel; or nothing that it reports has a true value.
 
     Examples
@@ -68,9 +72,10 @@ def recover_estimator(
     _check(rounds, level)
     children = np.random.SeedSequence(check_seed(seed)).spawn(rounds)
     seeds = {number: _as_number(child) for number, child in enumerate(children)}
-    file = None if resume is None else RecoveryFile(resume, describe_plan(config, estimator, seed, level))
+    file = None if resume is None else RecoveryFile(resume, describe_plan(config, estimator, seed, level, truths))
     done = {} if file is None else {n: found for n, found in file.read().items() if n < rounds}
-    for finished in _play(config, estimator, {n: s for n, s in seeds.items() if n not in done}, level, executor):
+    left = {n: s for n, s in seeds.items() if n not in done}
+    for finished in _play(config, estimator, left, level, truths, executor):
         done |= {each.number: each for each in finished}
         if file is not None:
             file.add(finished)
@@ -86,11 +91,16 @@ def _as_number(child: np.random.SeedSequence) -> int:
 
 
 def _play(
-    config: Any, estimator: Estimator, seeds: dict[int, int], level: float, executor: Executor | None
+    config: Any,
+    estimator: Estimator,
+    seeds: dict[int, int],
+    level: float,
+    truths: Truths | None,
+    executor: Executor | None,
 ) -> Iterator[list[Round]]:
     numbers = sorted(seeds)
     chunks = [tuple(numbers[i : i + CHUNK]) for i in range(0, len(numbers), CHUNK)]
-    tasks = [(config, estimator, chunk, tuple(seeds[n] for n in chunk), level) for chunk in chunks]
+    tasks = [(config, estimator, chunk, tuple(seeds[n] for n in chunk), level, truths) for chunk in chunks]
     if executor is None:
         yield from (play_rounds(*task) for task in tasks)
         return
@@ -110,7 +120,7 @@ def _check(rounds: int, level: float) -> None:
     if not 0.0 < level < 1.0:
         problems.append(f"level = {level!r} is not a share between 0 and 1")
     if problems:
-        raise OptionError("a recovery cannot run like this", got="; ".join(problems), fix="use rounds=200, level=0.95")
+        raise ConfigurationError("a recovery cannot run like this", problems=problems, fix="use rounds=200, level=0.95")
 
 
 def _check_table(table: RecoveryTable) -> None:

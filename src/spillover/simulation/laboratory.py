@@ -10,17 +10,18 @@ illustrative calibration, not evidence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spillover.errors import OptionError, show_labels
+from spillover.simulation.admissible import Problems, is_number, refuse_problems, shown
 from spillover.simulation.common_numbers import MeanDifference, mean_difference
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.geography import Geography
-from spillover.simulation.structure import FLOOR_PATENTS, Environment, System, rebuild_system
+from spillover.simulation.structure import FLOOR_PATENTS, Environment, Linkage, System, rebuild_system
 from spillover.simulation.system import MAX_FLOORED_SHARE, draw_system
 from spillover.simulation.truth import Truth, compute_truth
 from spillover.typing import FloatArray
@@ -92,34 +93,39 @@ class Laboratory:
 
         Raises
         ------
-        OptionError : factors that are not positive, regions that are not there, inadmissible coefficients, or expected
-            patents below their floor of 1 in more than 0.1 % of region-years.
+        ConfigurationError : factors that are not positive, regions that are not there, inadmissible coefficients; all
+            of them together. OptionError : expected patents below their floor of 1 in more than 0.1 % of region-years.
         """
+        system, problems = self.system, Problems()
         fixed = [name for name in coefficients if name in _DRAWN or name not in SystemConfig.__dataclass_fields__]
         if fixed:
-            raise OptionError(
-                "this cannot be changed in a system that is drawn",
-                got=show_labels(fixed),
-                expected="a coefficient such as environment_elasticity, linkage_strength, capital or feedback",
-                fix="open another laboratory with another SystemConfig",
+            problems.add(
+                f"{show_labels(fixed)} cannot be changed in a system that is drawn: open another laboratory, or "
+                "change a coefficient such as environment_elasticity, linkage_strength, capital or feedback"
             )
-        system = self.system
-        c = replace(system.config, **coefficients)
-        c = replace(
-            c,
-            talent_per_cluster=c.talent_per_cluster * _positive("mobility", mobility),
-            cooperation_share=c.cooperation_share * _positive("cooperation", cooperation),
-            informal_per_cluster=c.informal_per_cluster * _positive("informal", informal),
-        )
+        free = {name: value for name, value in coefficients.items() if name not in fixed}
+        config = problems.attempt(replace, system.config, **free)
+        problems.add(*_factor_problems(mobility=mobility, cooperation=cooperation, informal=informal))
+        better = problems.attempt(self._factor, "environment", environment)
+        denser = problems.attempt(self._factor, "agglomeration", agglomeration)
+        linkages = problems.attempt(self._linked, linkage, partners)
+        geography = problems.attempt(_with_railway, system.geography, railway, time_ratio)
+        doubled = None
+        if not problems.found and config is not None:  # a share of cooperation may pass one only now
+            doubled = problems.attempt(_with_flows, config, mobility, cooperation, informal)
+        problems.refuse("the change has")
+        assert doubled is not None
+        assert better is not None
+        assert denser is not None
         changed = Laboratory(
             rebuild_system(
                 system,
-                config=c,
-                geography=_with_railway(system.geography, railway, time_ratio),
-                environment=_improved(system, self._factor("environment", environment)),
-                linkages=None if linkage == 0 else self._linked(linkage, partners),
+                config=doubled,
+                geography=geography,
+                environment=_improved(system, better),
+                linkages=linkages,
             ),
-            self.hti * self._factor("agglomeration", agglomeration)[:, None],
+            self.hti * denser[:, None],
         )
         _require_above_floor(changed)
         return changed
@@ -130,27 +136,36 @@ class Laboratory:
 
     def _factor(self, name: str, factor: Factor) -> FloatArray:
         regions = self.system.geography.regions
-        if not isinstance(factor, Mapping):
-            return np.full(len(regions), _positive(name, factor))
-        self._require_regions(name, factor)
-        return np.array([_positive(name, factor.get(region, 1.0)) for region in regions])
+        by_region = factor if isinstance(factor, Mapping) else dict.fromkeys(regions, factor)
+        problems = [*self._unknown(name, by_region)]
+        bad = [f"{region}: {shown(value)}" for region, value in by_region.items() if not _is_positive(value)]
+        if bad:
+            got = show_labels(bad) if isinstance(factor, Mapping) else shown(factor)
+            problems.append(f"{name} is not a positive number: {got}")
+        refuse_problems(f"the factor {name} has", problems)
+        return np.array([float(by_region.get(region, 1.0)) for region in regions])
 
-    def _linked(self, gain: float, partners: Sequence[str] | None) -> Any:
+    def _linked(self, gain: float, partners: Sequence[str] | None) -> Linkage | None:
+        """The linkages with a gain between partners; None where nothing changes."""
         regions = self.system.geography.regions
-        chosen = regions if partners is None else partners
-        self._require_regions("partners", chosen)
-        inside = set(chosen)
+        problems = [] if is_number(gain) else [f"linkage = {shown(gain)} is not a finite number"]
+        if isinstance(partners, str):
+            problems.append(f"partners = {shown(partners)} is not a list of ids")
+        elif partners is not None:
+            problems += self._unknown("partners", partners)
+        refuse_problems("the linkages have", problems)
+        if gain == 0:
+            return None
+        inside = set(regions if partners is None else partners)
         member = np.array([float(region in inside) for region in regions])
         return replace(self.system.linkages, partners=member, gain=float(gain))
 
-    def _require_regions(self, name: str, chosen: Sequence[str] | Mapping[str, float]) -> None:
-        unknown = [region for region in chosen if region not in set(self.system.geography.regions)]
-        if unknown:
-            raise OptionError(
-                f"{name}: regions that are not in the system",
-                got=show_labels(unknown),
-                expected="ids such as " + show_labels(self.system.geography.regions),
-            )
+    def _unknown(self, name: str, chosen: Iterable[str]) -> list[str]:
+        known = self.system.geography.regions
+        unknown = [region for region in chosen if region not in known]
+        if not unknown:
+            return []
+        return [f"{name}: {show_labels(unknown)} not in the system, whose ids are {show_labels(known, 3)}"]
 
 
 _DRAWN = {
@@ -263,7 +278,19 @@ def _require_above_floor(lab: Laboratory) -> None:
         )
 
 
-def _positive(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < np.inf:
-        raise OptionError(f"{name} is a positive number", got=repr(value))
-    return float(value)
+def _is_positive(value: object) -> bool:
+    return is_number(value) and value > 0  # type: ignore[operator]
+
+
+def _factor_problems(**factors: object) -> list[str]:
+    bad = {name: value for name, value in factors.items() if not _is_positive(value)}
+    return [f"{name} = {shown(value)} is not a positive number" for name, value in bad.items()]
+
+
+def _with_flows(config: SystemConfig, mobility: float, cooperation: float, informal: float) -> SystemConfig:
+    return replace(
+        config,
+        talent_per_cluster=config.talent_per_cluster * mobility,
+        cooperation_share=config.cooperation_share * cooperation,
+        informal_per_cluster=config.informal_per_cluster * informal,
+    )

@@ -11,19 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from spillover.moderators.decay_fits import DecayTableFit, JointDecayTableFit
+from spillover.moderators.decay_table import fit_decay_table, fit_joint_decay
+from spillover.moderators.dose_table import DoseTableFit, ReferenceDoses, fit_dose_table, reference_doses
 from spillover.simulation.acceptance import Channel, draw_distance_experiment, draw_dose_experiment
 from spillover.simulation.config import SystemConfig
-from spillover.simulation.decay_table import DecayFit, JointDecayFit, fit_decay_table, fit_joint_decay
-from spillover.simulation.dose_table import DoseFit, ReferenceDoses, fit_dose_table, reference_doses
 from spillover.simulation.streams import check_seed
 
 __all__ = [
     "LABEL",
     "TABLE_1",
     "TABLE_2",
-    "DecayFit",
-    "DoseFit",
-    "JointDecayFit",
+    "DecayTableFit",
+    "DoseTableFit",
+    "JointDecayTableFit",
     "PaperTables",
     "fit_decay_table",
     "fit_dose_table",
@@ -124,9 +125,9 @@ class PaperTables:
 
     table_1: tuple[ComparisonRow, ...]
     table_2: tuple[ComparisonRow, ...]
-    decay: JointDecayFit
-    decay_by_column: tuple[tuple[str, DecayFit], ...]
-    doses: tuple[DoseFit, ...]
+    decay: JointDecayTableFit
+    decay_by_column: tuple[tuple[str, DecayTableFit], ...]
+    doses: tuple[DoseTableFit, ...]
     reference: ReferenceDoses
     seed: int
     label: str = LABEL
@@ -161,7 +162,7 @@ def _one(unit: str) -> str:
     return unit.replace("persons", "person").replace("projects", "project").replace("activities", "activity")
 
 
-def fit_table_1() -> tuple[DoseFit, ...]:
+def fit_table_1() -> tuple[DoseTableFit, ...]:
     """The dose slopes of the three channels of Table 1, in patents."""
     fits = []
     for first, second in zip(TABLE_1[::2], TABLE_1[1::2], strict=True):

@@ -1,39 +1,34 @@
-"""Power before data: how many regions and years show an effect of this size, in closed form and by simulation."""
+"""Power before data: does a design show an effect of this size? In closed form, and by drawn panels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from spillover.errors import OptionError, check_option, show_labels
-from spillover.simulation.estimators import Estimator, FitEstimator
-from spillover.simulation.expected import expected_estimates
+from spillover.errors import OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
+from spillover.simulation.admissible import is_number, refuse_problems, shown
+from spillover.simulation.designs import ready_estimator, size_of
+from spillover.simulation.estimators import Estimator
+from spillover.simulation.expected import closed_form_problems, expected_estimates, refuse_without_closed_form
 from spillover.simulation.harness import recover_estimator
-from spillover.simulation.spatial_config import (
-    DURBIN_MODELS,
-    ERROR_MODELS,
-    LAG_MODELS,
-    SpatialPanelConfig,
-    SyntheticWeights,
-)
+from spillover.simulation.recovery_round import Truths, named_truths
+from spillover.simulation.recovery_table import binomial_band
+from spillover.simulation.simulate import simulate
+from spillover.simulation.spatial_config import DURBIN_MODELS, LAG_MODELS, SpatialPanelConfig
+from spillover.simulation.streams import check_seed
 from spillover.typing import Progress, no_progress
-from spillover.weights.weights import SpatialWeights
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EffectName = Literal["direct", "indirect", "total", "rho"]
 PowerCovariance = Literal["default", "information", "cluster"]
-Along = Literal["n_regions", "n_periods"]
-
-LIMITS: dict[str, tuple[int, int]] = {"n_periods": (3, 60), "n_regions": (10, 1000)}
-"""The sizes among which `find_size` looks by default."""
 
 _SURE = 12.0
 """Standard errors from zero at which every test rejects: power is 1 to 1e-10 from four degrees of freedom on."""
@@ -50,8 +45,10 @@ class PowerQuestion:
     alpha : level of the two-sided test. target : power that is wanted.
     covariance : "information" tests with the normal distribution, "cluster" with t(n − 1); "default" is what
         `spillover.fit` does: clusters where region means are removed.
+    quantity : instead of `effect`, the name of any other quantity that an estimator reports and a truth knows:
+        "indirect share: talent", "threshold", …. It is seen where the estimator's own p-value is below alpha.
 
-    Raises OptionError with every inadmissible value at once.
+    Raises ConfigurationError with every inadmissible value at once.
     """
 
     effect: EffectName = "indirect"
@@ -59,22 +56,33 @@ class PowerQuestion:
     alpha: float = 0.05
     target: float = 0.8
     covariance: PowerCovariance = "default"
+    quantity: str | None = None
 
     def __post_init__(self) -> None:
+        alpha_is_share = is_number(self.alpha) and 0 < self.alpha < 1
+        least = self.alpha if alpha_is_share else 0.0
         rules = {
-            f"effect = {self.effect!r} is not one of {', '.join(get_args(EffectName))}": self.effect
+            f"effect = {shown(self.effect)} is not one of {', '.join(get_args(EffectName))}": self.effect
             not in get_args(EffectName),
-            f"covariance = {self.covariance!r} is not one of {', '.join(get_args(PowerCovariance))}": self.covariance
-            not in get_args(PowerCovariance),
-            f"alpha = {self.alpha!r} is not a share between 0 and 1": not 0 < self.alpha < 1,
-            f"target = {self.target!r} is not a share between alpha and .9999": not self.alpha < self.target <= 0.9999,
+            f"covariance = {shown(self.covariance)} is not one of {', '.join(get_args(PowerCovariance))}": (
+                self.covariance not in get_args(PowerCovariance)
+            ),
+            f"alpha = {shown(self.alpha)} is not a share between 0 and 1": not alpha_is_share,
+            f"target = {shown(self.target)} is not a share between alpha and .9999": not (
+                is_number(self.target) and least < self.target <= 0.9999
+            ),
         }
         problems = [problem for problem, broken in rules.items() if broken]
-        if problems:
-            raise OptionError("power cannot be asked like this", got="; ".join(problems), fix="PowerQuestion() works")
+        refuse_problems("the question about power has", problems, "PowerQuestion()")
 
-    def term(self, config: SpatialPanelConfig) -> str:
+    def term(self, config: Any) -> str:
         """Name of the estimate, checked against the configuration."""
+        if self.quantity is not None:
+            return self.quantity
+        if not isinstance(config, SpatialPanelConfig):
+            if self.effect == "rho":
+                raise OptionError("there is no ρ to be seen", got=f"a {type(config).__name__}")
+            return f"{self.effect}: {self.variable or 'hti'}"
         if self.effect == "rho":
             if config.model not in LAG_MODELS:
                 raise OptionError(
@@ -90,10 +98,11 @@ class PowerQuestion:
             )
         return f"{self.effect}: {variable}"
 
-    def degrees(self, config: SpatialPanelConfig) -> float | None:
+    def degrees(self, config: Any) -> float | None:
         """Of the t distribution of the test; None for the normal."""
-        clustered = self.covariance == "cluster" or (self.covariance == "default" and config.has_region_effects)
-        return float(config.n_regions - 1) if clustered else None
+        removes_means = getattr(config, "has_region_effects", True)
+        clustered = self.covariance == "cluster" or (self.covariance == "default" and removes_means)
+        return float(size_of(config)[0] - 1) if clustered else None
 
 
 @dataclass(frozen=True)
@@ -102,11 +111,12 @@ class PowerResult:
 
     Attributes
     ----------
-    effect, variable, value : what is to be seen, and its true size.
+    effect, variable, value : what is to be seen, and its true size (the mean over the panels where it differs).
     std_error : in closed form, or the mean reported one of the drawn panels.
-    power : share of samples in which it is seen; power_low, power_high its 95 % band, where panels were drawn.
+    power : share of samples in which it is seen; power_low, power_high its 95 % band, where panels were drawn. In a
+        panel that the estimator refuses nothing is seen.
     detectable : the size that would be seen with power `target`, at this standard error.
-    panels : drawn, 0 for the closed form.
+    panels : that gave an answer, 0 for the closed form. refused : panels that the estimator refused.
     """
 
     effect: str
@@ -122,6 +132,7 @@ class PowerResult:
     panels: int = 0
     power_low: float | None = None
     power_high: float | None = None
+    refused: int = 0
 
     @property
     def reached(self) -> bool:
@@ -129,23 +140,36 @@ class PowerResult:
         return self.power >= self.target
 
 
-def compute_power(config: SpatialPanelConfig, question: PowerQuestion | None = None) -> PowerResult:
-    """Power and minimum detectable effect in closed form, from the expected information at the truth.
+def compute_power(
+    config: Any,
+    question: PowerQuestion | None = None,
+    *,
+    rounds: int = 0,
+    estimator: Estimator | None = None,
+    truths: Truths | None = None,
+    seed: int = 1,
+    executor: Executor | None = None,
+    progress: Progress = no_progress,
+) -> PowerResult:
+    """Power and minimum detectable effect: in closed form from the expected information, or by drawn panels.
 
     Parameters
     ----------
-    config : the design: model, sizes, coefficients, regressors, W. question : what is to be seen; the spillover of the
-        first regressor by default.
+    config : the design: model, sizes, coefficients, regressors, W; with `rounds` anything that `simulate` knows.
+    question : what is to be seen; the spillover of the first regressor by default.
+    rounds : draw and estimate so many panels; 0 uses the closed form.
+    estimator, truths, seed, executor : of drawn panels, as in `simulate_power`.
 
     Raises
     ------
-    OptionError : designs without a closed form (each reason named); an effect or variable that is not there.
+    ConfigurationError : without `rounds`, designs without a closed form (each reason named).
+    OptionError : an effect or variable that is not there.
 
     Notes
     -----
-    The Wald statistic is taken as noncentral t (or normal). For a handful of regions and years indirect effects are
-    skewed, and their power in samples is a few points away; `simulate_power` checks it. Cost: n³ once per map, nothing
-    per number of periods.
+    In closed form the Wald statistic is taken as noncentral t (or normal). For a handful of regions and years indirect
+    effects are skewed, and their power in samples is a few points away; drawn panels check it. Cost: n³ once per map,
+    nothing per number of periods.
 
     Examples
     --------
@@ -156,57 +180,93 @@ def compute_power(config: SpatialPanelConfig, question: PowerQuestion | None = N
     (0.15, True)
     """
     question = question or PowerQuestion()
+    if rounds:
+        return simulate_power(
+            config,
+            question,
+            rounds=rounds,
+            seed=seed,
+            estimator=estimator,
+            truths=truths,
+            executor=executor,
+            progress=progress,
+        )
     term = question.term(config)
+    refuse_without_closed_form(without_closed_form(config, question, estimator))
     estimates = expected_estimates(config)
     at = estimates.index(term)
     value, error = float(estimates.values[at]), float(estimates.std_errors[at])
     return _result(config, question, value, error, rejection(value / error, question.alpha, question.degrees(config)))
 
 
+def without_closed_form(config: Any, question: PowerQuestion, estimator: Estimator | None = None) -> list[str]:
+    """Why panels have to be drawn, one reason each; empty where there is a closed form."""
+    reasons = closed_form_problems(config)
+    if question.quantity is not None:
+        reasons.append(f"the quantity {shown(question.quantity)}, of which the expected information says nothing")
+    if estimator is not None:
+        reasons.append("an estimator of your own")
+    return reasons
+
+
 def simulate_power(
-    config: SpatialPanelConfig,
+    config: Any,
     question: PowerQuestion | None = None,
     *,
     rounds: int = 400,
     seed: int = 1,
     estimator: Estimator | None = None,
+    truths: Truths | None = None,
     executor: Executor | None = None,
+    resume: Path | str | None = None,
     progress: Progress = no_progress,
 ) -> PowerResult:
-    """Power by drawing and estimating `rounds` panels of any configuration, with any estimator.
+    """Power by drawing and estimating `rounds` panels of any configuration, with any estimator, for any quantity.
 
-    estimator : `spillover.fit` of the configured model by default. Otherwise as `recover_estimator`.
+    Parameters
+    ----------
+    config : anything that `simulate` knows. question : an effect, or by its `quantity` any name of the truth.
+    estimator : panel, W → an answer, as for `recover_estimator`; by default the one that is right for the
+        configuration (`simulation.designs.ready_estimator`).
+    truths : names true values that the truth does not name itself, as for `recover_estimator`.
+    rounds, seed, executor, resume, progress : as for `recover_estimator`.
+
+    Raises
+    ------
+    UnknownColumnError : the truth does not know the quantity. OptionError : no ready estimator. EstimationError : every
+        panel was refused, or the estimator does not report the quantity.
     """
     question = question or PowerQuestion()
+    term = question.term(config)
+    chosen = ready_estimator(config, question.covariance) if estimator is None else estimator
+    _require_truth(config, term, truths, seed)
     table = recover_estimator(
         config,
-        estimator or default_estimator(config, question),
+        chosen,
         rounds=rounds,
         seed=seed,
         level=1.0 - question.alpha,
         executor=executor,
+        resume=resume,
+        truths=truths,
         progress=progress,
     )
-    line = table.line(question.term(config))
-    found = _result(config, question, line.truth, line.mean_std_error, line.rejected)
-    return replace(found, panels=line.rounds, power_low=line.rejected_low, power_high=line.rejected_high)
+    line = table.line(term)
+    hits = round(line.rejected * line.rounds)
+    found = _result(config, question, line.truth, line.mean_std_error, hits / table.rounds)
+    low, high = binomial_band(hits, table.rounds)
+    return replace(found, panels=line.rounds, refused=table.failed, power_low=low, power_high=high)
 
 
-def default_estimator(config: SpatialPanelConfig, question: PowerQuestion) -> FitEstimator:
-    """`spillover.fit` of the model that the configuration has."""
-    own = config.weights_error if isinstance(config.weights_error, SpatialWeights) else None
-    if config.counts or config.is_dynamic or (config.weights_error is not None and own is None):
-        raise OptionError(
-            "this configuration has no ready estimator",
-            fix="give estimator=… (simulation.estimators), or weights_error as a SpatialWeights",
+def _require_truth(config: Any, term: str, truths: Truths | None, seed: int) -> None:
+    """Before hundreds of panels are drawn: does the truth of one know the quantity?"""
+    known = named_truths(simulate(config, check_seed(seed))[1], truths)
+    if term not in known:
+        raise UnknownColumnError(
+            f"nothing is known to be true of {term!r}",
+            expected=show_labels(known, 12),
+            fix=" ".join([did_you_mean(term, known), "Name its true value with truths=…"]).strip(),
         )
-    return FitEstimator(
-        config.formula,
-        config.model,
-        config.effects,
-        covariances=(question.covariance,),
-        weights_error=own if config.model in ERROR_MODELS else None,
-    )
 
 
 def rejection(shift: float, alpha: float, df: float | None) -> float:
@@ -223,6 +283,7 @@ def rejection(shift: float, alpha: float, df: float | None) -> float:
     return float(stats.nct.sf(cut, df, shift) + wrong)
 
 
+@lru_cache(maxsize=256)
 def detectable_shift(alpha: float, target: float, df: float | None) -> float:
     """Standard errors away from zero at which the test has its target power: 2.80 for 5 % and 80 %.
 
@@ -232,218 +293,37 @@ def detectable_shift(alpha: float, target: float, df: float | None) -> float:
     return float(brentq(lambda shift: rejection(shift, alpha, df) - target, 0.0, _SURE, xtol=1e-10))
 
 
-def _result(
-    config: SpatialPanelConfig, question: PowerQuestion, value: float, error: float, power: float
-) -> PowerResult:
-    variable = "" if question.effect == "rho" else question.term(config).split(": ", 1)[1]
+def _result(config: Any, question: PowerQuestion, value: float, error: float, power: float) -> PowerResult:
+    effect, _, variable = (
+        question.term(config).partition(": ")
+        if question.quantity is None
+        else (
+            question.quantity,
+            "",
+            "",
+        )
+    )
+    shift = detectable_shift(question.alpha, question.target, question.degrees(config))
+    n_regions, n_periods = size_of(config)
     return PowerResult(
-        effect=question.effect,
+        effect=effect,
         variable=variable,
-        n_regions=config.n_regions,
-        n_periods=config.n_periods,
+        n_regions=n_regions,
+        n_periods=n_periods,
         value=value,
         std_error=error,
         power=power,
-        detectable=error * detectable_shift(question.alpha, question.target, question.degrees(config)),
+        detectable=error * shift if math.isfinite(error) else float("nan"),
         alpha=question.alpha,
         target=question.target,
     )
 
 
-# -- the smallest design ------------------------------------------------------------------------------
+def is_size(value: Any) -> bool:
+    """A whole number of regions or periods, numpy's included."""
+    return bool(isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1)
 
 
-@dataclass(frozen=True)
-class SizeSearch:
-    """The smallest number of regions or periods that reaches the target.
-
-    Attributes
-    ----------
-    along : "n_regions" or "n_periods". limits : the sizes looked at.
-    size : the smallest one that reaches the target, or None. tried : results by size, in increasing order.
-    checked : the same design by drawn panels, where asked for.
-    """
-
-    along: Along
-    limits: tuple[int, int]
-    target: float
-    size: int | None
-    tried: tuple[PowerResult, ...]
-    checked: PowerResult | None = None
-
-    @property
-    def best(self) -> PowerResult:
-        """The result with the highest power."""
-        return max(self.tried, key=lambda result: result.power)
-
-    def require(self) -> SizeSearch:
-        """Itself; OptionError with what was tried where no size reaches the target."""
-        if self.size is not None:
-            return self
-        word = "regions" if self.along == "n_regions" else "periods"
-        sizes = [f"{getattr(result, self.along)} {word}: {result.power:.2f}" for result in self.tried]
-        best = self.best
-        raise OptionError(
-            f"no design on the grid reaches a power of {self.target:g}",
-            got=f"{show_labels(sizes, 12)}; {best.n_regions} regions × {best.n_periods} periods come closest, "
-            f"and would see {best.detectable:.3g} where the truth is {best.value:.3g}",
-            expected=f"a number of {word} between {self.limits[0]} and {self.limits[1]}",
-            fix="look further with limits=…, along the other size, for a larger effect or a lower target",
-        )
-
-
-def _usual_limits(config: SpatialPanelConfig, along: Along) -> tuple[int, int]:
-    """`LIMITS`, from the fewest regions that have as many neighbours as the map asks for."""
-    low, high = LIMITS[along]
-    if along == "n_regions" and isinstance(config.weights, SyntheticWeights) and config.weights.kind == "knn":
-        low = max(low, config.weights.neighbours + 1)
-    return low, high
-
-
-def find_size(
-    config: SpatialPanelConfig,
-    question: PowerQuestion | None = None,
-    along: Along = "n_periods",
-    *,
-    limits: tuple[int, int] | None = None,
-    check_rounds: int = 0,
-    seed: int = 1,
-    executor: Executor | None = None,
-) -> SizeSearch:
-    """The smallest number of periods (or regions) with the target power, by bisection on the closed form.
-
-    Parameters
-    ----------
-    along : what varies; the other size stays as configured. limits : smallest and largest size, both included.
-    check_rounds : draw so many panels of the design that was found; 0 for none.
-
-    Returns
-    -------
-    SizeSearch; its `size` is None where the largest size does not reach the target (`.require()` then says what was
-    tried). Along regions every size has its own synthetic map, so that power rises with small steps back.
-
-    Raises OptionError for a given W along regions, and for limits that are no range.
-    """
-    question = question or PowerQuestion()
-    check_option("along", along, get_args(Along))
-    limits = limits or _usual_limits(config, along)
-    _check_limits(config, along, limits)
-    tried: dict[int, PowerResult] = {}
-
-    def reaches(size: int) -> bool:
-        tried[size] = compute_power(_sized(config, along, size), question)
-        return tried[size].reached
-
-    size = _smallest(reaches, *limits)
-    checked = None
-    if size is not None and check_rounds:
-        design = _sized(config, along, size)
-        checked = simulate_power(design, question, rounds=check_rounds, seed=seed, executor=executor)
-    results = tuple(tried[each] for each in sorted(tried))
-    return SizeSearch(along, limits, question.target, size, results, checked)
-
-
-def _sized(config: SpatialPanelConfig, along: Along, size: int) -> SpatialPanelConfig:
-    return config.with_changes(**{along: size})
-
-
-def _smallest(reaches: Callable[[int], bool], low: int, high: int) -> int | None:
-    """Bisection: the sizes just above and below the crossing have been tried. None when `high` does not reach."""
-    if not reaches(high):
-        reaches(low)
-        return None
-    if reaches(low):
-        return low
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    return high
-
-
-def _check_limits(config: SpatialPanelConfig, along: Along, limits: tuple[int, int]) -> None:
-    if along == "n_regions" and isinstance(config.weights, SpatialWeights):
-        raise OptionError(
-            "a given W has its number of regions",
-            got=f"{config.n_regions} regions",
-            fix='search along="n_periods", or use SyntheticWeights',
-        )
-    low, high = limits
-    whole = all(isinstance(limit, int | np.integer) and not isinstance(limit, bool) for limit in limits)
-    if not whole or not 1 <= low < high:
-        raise OptionError("limits are no range of sizes", got=str(limits), expected="(smallest, largest)")
-
-
-# -- curves and surfaces ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PowerGrid:
-    """Power over designs: every number of regions with every number of periods."""
-
-    results: tuple[PowerResult, ...]
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row per design, the columns of `PowerResult`."""
-        import pandas as pd
-
-        return pd.DataFrame([asdict(result) for result in self.results])
-
-    def at(self, n_regions: int, n_periods: int) -> PowerResult:
-        """The result of one design."""
-        for result in self.results:
-            if (result.n_regions, result.n_periods) == (n_regions, n_periods):
-                return result
-        raise OptionError("this design is not on the grid", got=f"{n_regions} regions × {n_periods} periods")
-
-    def to_markdown(self) -> str:
-        """Regions down, periods across; power as a share, with half the width of its band where panels were drawn."""
-        periods = sorted({result.n_periods for result in self.results})
-        rows = ["| regions | " + " | ".join(f"{t} periods" for t in periods) + " |", "|" + "---|" * (len(periods) + 1)]
-        for n in sorted({result.n_regions for result in self.results}):
-            cells = " | ".join(_cell(self.at(n, t)) for t in periods)
-            rows.append(f"| {n} | {cells} |")
-        return "\n".join(rows)
-
-
-def _cell(result: PowerResult) -> str:
-    text = f"{result.power:.2f}"
-    if result.power_low is None or result.power_high is None:
-        return text
-    return f"{text} ± {(result.power_high - result.power_low) / 2:.2f}"
-
-
-def power_grid(
-    config: SpatialPanelConfig,
-    n_regions: Sequence[int],
-    n_periods: Sequence[int],
-    question: PowerQuestion | None = None,
-    *,
-    rounds: int = 0,
-    seed: int = 1,
-    executor: Executor | None = None,
-    progress: Progress = no_progress,
-) -> PowerGrid:
-    """Power of every design; in closed form, or by drawing `rounds` panels of each.
-
-    The designs of a simulated grid share their seed, and each round has its own child of it.
-    """
-    question = question or PowerQuestion()
-    designs = [config.with_changes(n_regions=n, n_periods=t) for n in n_regions for t in n_periods]
-    _check_grid(config, n_regions, n_periods)
-    results = []
-    for i, design in enumerate(designs):
-        progress(f"{design.n_regions} regions × {design.n_periods} periods", i / len(designs))
-        if rounds:
-            results.append(simulate_power(design, question, rounds=rounds, seed=seed, executor=executor))
-        else:
-            results.append(compute_power(design, question))
-    return PowerGrid(tuple(results))
-
-
-def _check_grid(config: SpatialPanelConfig, n_regions: Iterable[int], n_periods: Iterable[int]) -> None:
-    if not list(n_regions) or not list(n_periods):
-        raise OptionError("a grid needs one number of regions and of periods, or more")
-    if isinstance(config.weights, SpatialWeights) and set(n_regions) != {config.n_regions}:
-        raise OptionError(
-            "a given W has its number of regions", got=show_labels(n_regions), expected=str(config.n_regions)
-        )
+def say_sizes(results: Sequence[PowerResult]) -> str:
+    """ "30 regions × 5 periods: 0.09; …" for messages."""
+    return "; ".join(f"{r.n_regions} regions × {r.n_periods} periods: {r.power:.2f}" for r in results)

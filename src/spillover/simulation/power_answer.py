@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spillover.errors import OptionError
+from spillover.simulation.designs import size_of
+from spillover.simulation.estimators import Estimator
 from spillover.simulation.power import (
-    Along,
-    PowerGrid,
     PowerQuestion,
     PowerResult,
-    SizeSearch,
     compute_power,
-    find_size,
-    power_grid,
     simulate_power,
+    without_closed_form,
 )
-from spillover.simulation.spatial_config import SpatialPanelConfig
+from spillover.simulation.power_grid import PowerGrid, power_grid
+from spillover.simulation.power_search import Along, SizeSearch, find_size, usual_limits
+from spillover.simulation.recovery_file import without_nan
+from spillover.simulation.recovery_round import Truths
 from spillover.typing import Progress, no_progress
 from spillover.weights.weights import SpatialWeights
+
+ROUNDS = 200
+"""Panels of each design where there is no closed form and no other number is asked for."""
 
 _WORDS = {
     "indirect": "a spillover",
@@ -38,56 +42,67 @@ class PowerAnswer:
 
     Attributes
     ----------
-    closed : power in closed form. drawn : the same by drawn panels, or None.
-    searches : the smallest number of years, and of regions where W is synthetic. grid : power by design, or None.
+    closed : power in closed form, or None where there is none. drawn : the same by drawn panels, or None.
+    searches : the smallest number of years, and of regions where they are cheap to vary. grid : power by design.
+    reasons : why there is no closed form, in words.
     """
 
-    closed: PowerResult
+    closed: PowerResult | None
     drawn: PowerResult | None
     searches: tuple[SizeSearch, ...]
     grid: PowerGrid | None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> PowerResult:
+        """By drawn panels where there are any, else in closed form."""
+        found = self.drawn or self.closed
+        assert found is not None
+        return found
 
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        return power_sentence(self.drawn or self.closed, self.searches)
+        return power_sentence(self.best, self.searches)
 
     def text(self) -> str:
         """The answer for the screen."""
-        closed = self.closed
-        lines = [
-            self.sentence,
-            "",
-            f"effect {closed.value:.3g}, standard error {closed.std_error:.3g}, "
-            f"power {closed.power:.2f} at {100 * closed.alpha:g} %; "
-            f"{100 * closed.target:g} % power would see {closed.detectable:.3g} or more (closed form)",
-        ]
+        lines = [self.sentence, ""]
+        if self.closed is not None:
+            lines.append(_numbers_in_words(self.closed) + " (closed form)")
+        else:
+            lines.append(f"no closed form: {'; '.join(self.reasons)}. Panels were drawn and estimated instead.")
+            lines.append(_numbers_in_words(self.best))
         if self.drawn is not None and self.drawn.power_low is not None:
+            refused = f"; {self.drawn.refused} more were refused" if self.drawn.refused else ""
             lines.append(
                 f"{self.drawn.panels} drawn panels: standard error {self.drawn.std_error:.3g}, power "
-                f"{self.drawn.power:.2f} (95 % band {self.drawn.power_low:.2f}–{self.drawn.power_high:.2f})"
+                f"{self.drawn.power:.2f} (95 % band {self.drawn.power_low:.2f}–{self.drawn.power_high:.2f}){refused}"
             )
         lines += ["", self.grid.to_markdown()] if self.grid is not None else []
         return "\n".join(lines)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers for JSON."""
+        """Plain numbers for JSON; null where there is no number."""
         return {
             "sentence": self.sentence,
-            "closed_form": asdict(self.closed),
-            "drawn": None if self.drawn is None else asdict(self.drawn),
-            "searches": [asdict(search) for search in self.searches],
-            "grid": [] if self.grid is None else [asdict(result) for result in self.grid.results],
+            "closed_form": None if self.closed is None else without_nan(asdict(self.closed)),
+            "no_closed_form": list(self.reasons),
+            "drawn": None if self.drawn is None else without_nan(asdict(self.drawn)),
+            "searches": [without_nan(asdict(search)) for search in self.searches],
+            "grid": [] if self.grid is None else [without_nan(asdict(result)) for result in self.grid.results],
         }
 
 
 def answer_power(
-    config: SpatialPanelConfig,
+    config: Any,
     question: PowerQuestion | None = None,
     *,
     rounds: int = 0,
     grid_regions: tuple[int, ...] = (),
     grid_periods: tuple[int, ...] = (),
+    estimator: Estimator | None = None,
+    truths: Truths | None = None,
     seed: int = 1,
     executor: Executor | None = None,
     progress: Progress = no_progress,
@@ -96,38 +111,59 @@ def answer_power(
 
     Parameters
     ----------
-    config, question : the design and what is to be seen. rounds : draw so many panels of the design as a check.
-    grid_regions, grid_periods : also a grid of designs, in closed form; the target must be reached on it.
+    config, question : the design and what is to be seen.
+    rounds : draw so many panels of the design. Beside a closed form they are a check; where there is none every number
+        comes from drawn panels, 200 of each design unless said otherwise.
+    grid_regions, grid_periods : also a grid of designs; the target must be reached on it.
+    estimator, truths : of drawn panels, as in `simulate_power`.
 
-    Raises OptionError as `compute_power` does; and when no design of the grid reaches the target.
+    Raises OptionError as `simulate_power` does; and when no design of the grid reaches the target.
     """
     question = question or PowerQuestion()
-    closed = compute_power(config, question)
-    ways: tuple[Along, ...] = ("n_periods",) if config.is_dynamic else ("n_periods", "n_regions")
-    if isinstance(config.weights, SpatialWeights):
-        ways = ("n_periods",)
-    progress("searching for the smallest design", 0.1)
-    searches = () if closed.reached else tuple(find_size(config, question, way) for way in ways)
+    reasons = without_closed_form(config, question, estimator)
+    each = (rounds or ROUNDS) if reasons else 0
+    common: dict[str, Any] = {"estimator": estimator, "truths": truths, "seed": seed, "executor": executor}
+    progress("the design itself", 0.0)
+    first = compute_power(config, question, rounds=each, **common)
     grid = None
     if grid_regions or grid_periods:
-        chosen = (grid_regions or (config.n_regions,), grid_periods or (config.n_periods,))
-        grid = power_grid(config, *chosen, question, progress=progress)
-        require_reached(grid, question)
+        n_regions, n_periods = size_of(config)
+        chosen = (grid_regions or (n_regions,), grid_periods or (n_periods,))
+        grid = power_grid(config, *chosen, question, rounds=each, progress=progress, **common).require(question.target)
+    searches = () if first.reached else _searches(config, question, each, common, progress)
+    if reasons:
+        return PowerAnswer(None, first, searches, grid, tuple(reasons))
     drawn = None
     if rounds:
-        drawn = simulate_power(config, question, rounds=rounds, seed=seed, executor=executor, progress=progress)
-    return PowerAnswer(closed, drawn, searches, grid)
+        drawn = simulate_power(config, question, rounds=rounds, progress=progress, **{**common, "estimator": None})
+    return PowerAnswer(first, drawn, searches, grid)
 
 
-def require_reached(grid: PowerGrid, question: PowerQuestion) -> None:
-    """Raise OptionError, with what was tried, when no design of a grid reaches the target."""
-    if any(result.reached for result in grid.results):
-        return
-    tried = (f"{r.n_regions} regions × {r.n_periods} periods: {r.power:.2f}" for r in grid.results)
-    raise OptionError(
-        f"no design on the grid reaches a power of {question.target:g}",
-        got="; ".join(tried),
-        fix="try more regions or periods, a larger effect or a lower target",
+def _searches(
+    config: Any, question: PowerQuestion, rounds: int, common: dict[str, Any], progress: Progress
+) -> tuple[SizeSearch, ...]:
+    """Along years; along regions too where that is a matter of the closed form."""
+    ways: tuple[Along, ...] = ("n_periods", "n_regions")
+    if rounds or isinstance(getattr(config, "weights", None), SpatialWeights):
+        ways = ("n_periods",)
+    found = []
+    for way in ways:
+        low, high = usual_limits(config, way)
+        if rounds:  # the design itself does not reach the target, so fewer years do not either
+            low = max(low, size_of(config)[1])
+        found.append(find_size(config, question, way, limits=(low, high), rounds=rounds, progress=progress, **common))
+    return tuple(found)
+
+
+def _numbers_in_words(result: PowerResult) -> str:
+    detectable = (
+        f"; {100 * result.target:g} % power would see {result.detectable:.3g} or more"
+        if math.isfinite(result.detectable)
+        else ""
+    )
+    return (
+        f"effect {result.value:.3g}, standard error {result.std_error:.3g}, power {result.power:.2f} at "
+        f"{100 * result.alpha:g} %{detectable}"
     )
 
 
@@ -135,14 +171,16 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
     """ "With 30 regions and 10 years a spillover of 0.33 is seen in 19 of 100 samples; 80 of 100 need 40 years …"."""
     seen = _in_hundred(result.power)
     start = (
-        f"With {result.n_regions} regions and {result.n_periods} years {_WORDS[result.effect]} of {result.value:.2g} "
-        f"is seen in {seen} of 100 samples"
+        f"With {result.n_regions} regions and {result.n_periods} years {_WORDS.get(result.effect, result.effect)} of "
+        f"{result.value:.2g} is seen in {seen} of 100 samples"
     )
     if result.reached:
         return f"{start}: enough for the target of {100 * result.target:.3g}."
     found = [search for search in searches if search.size is not None]
     if found:
-        needs = [f"{search.size} {_UNITS[search.along]} with {_OTHERS[search.along]}" for search in found]
+        needs = [
+            f"{_about(search)}{search.size} {_UNITS[search.along]} with {_OTHERS[search.along]}" for search in found
+        ]
         lost = [
             f"no number of {_UNITS[search.along]} up to {search.limits[1]} with {_OTHERS[search.along]} is enough"
             for search in searches
@@ -157,6 +195,10 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
         for search in searches
     )
     return f"{start}; nothing that was tried reaches {100 * result.target:.3g} of 100: {tried}."
+
+
+def _about(search: SizeSearch) -> str:
+    return "about " if search.tried[0].panels else ""
 
 
 def _in_hundred(power: float) -> str:

@@ -18,14 +18,15 @@ from spillover.simulation.recovery_round import Reading, Round
 from spillover.weights.weights import SpatialWeights
 
 
-def describe_plan(config: Any, estimator: Any, seed: int, level: float) -> dict[str, str]:
+def describe_plan(config: Any, estimator: Any, seed: int, level: float, truths: Any = None) -> dict[str, str]:
     """What decides the numbers of a round, as text that is the same in every process."""
-    return {
+    plan = {
         "config": fingerprint(config),
         "estimator": fingerprint(estimator),
         "seed": str(seed),
         "level": repr(float(level)),
     }
+    return plan if truths is None else {**plan, "truths": fingerprint(truths)}
 
 
 def fingerprint(value: Any) -> str:
@@ -78,7 +79,7 @@ class RecoveryFile:
 
     def add(self, rounds: Iterable[Round]) -> None:
         """Append finished rounds."""
-        self._append([json.dumps(_plain(asdict(each)), allow_nan=False) for each in rounds])
+        self._append([json.dumps(without_nan(asdict(each)), allow_nan=False) for each in rounds])
 
     def _append(self, lines: list[str]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +95,7 @@ class RecoveryFile:
             raise FileError(
                 "this is not a file of finished rounds", got=str(self.path), fix="choose another name"
             ) from None
-        different = [name for name, text in self.plan.items() if written.get(name) != text]
+        different = [name for name in {**self.plan, **written} if written.get(name) != self.plan.get(name)]
         if different:
             raise OptionError(
                 "the finished rounds in the file are of another recovery",
@@ -117,10 +118,10 @@ def _reading(entry: dict[str, Any]) -> Reading:
     return Reading(**values)
 
 
-def _plain(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
     """JSON without not-a-number: null in its place."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [without_nan(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from functools import singledispatch
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from spillover.errors import OptionError, SpilloverError
+from spillover.inference.estimates import Estimates
+from spillover.panel.panel import Panel
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.simulate import simulate
 from spillover.simulation.spatial_truth import SpatialTruth
@@ -29,6 +33,26 @@ class Reading:
     low: float
     high: float
     p_value: float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quantity that an estimator found, with an interval and a test of its own: a share, a threshold, a distance.
+
+    p_value : of the test that this quantity is zero, or that there is nothing to find; NaN where there is none.
+    std_error : NaN where there is none.
+    """
+
+    term: str
+    estimate: float
+    std_error: float
+    low: float
+    high: float
+    p_value: float
+
+
+Truths: TypeAlias = Callable[[Any], Mapping[str, float]]
+"""A truth → true values by the name under which an estimator reports them."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +84,33 @@ def _(truth: SpatialTruth) -> dict[str, float]:
 
 @true_values.register
 def _(truth: Truth) -> dict[str, float]:
-    return {"direct: hti": truth.direct, "indirect: hti": truth.spillover, "total: hti": truth.total}
+    effects = {"direct": truth.direct, "indirect": truth.spillover, "total": truth.total}
+    found = {f"{name}: hti": value for name, value in effects.items()}
+    for name, effect in (("direct", "direct"), ("indirect", "spillover")):
+        found |= {f"{name} share: {channel}": share for channel, share in truth.shares(effect).items()}
+    return found
 
 
-def play_round(config: Any, estimator: Estimator, number: int, seed: int, level: float) -> Round:
+def named_truths(truth: Any, truths: Truths | None) -> dict[str, float]:
+    """What is true, by name: as `truths` says, and as the truth says itself where `truths` does not."""
+    if truths is None:
+        return true_values(truth)
+    own: dict[str, float] = {}
+    with suppress(OptionError):  # a truth that names nothing itself
+        own = true_values(truth)
+    return own | {name: float(value) for name, value in truths(truth).items()}
+
+
+def play_round(
+    config: Any, estimator: Estimator, number: int, seed: int, level: float, truths: Truths | None = None
+) -> Round:
     """Draw panel `number` from its own seed and estimate it; a refusal is a result, not an error."""
     panel, truth = simulate(config, seed)
-    known = true_values(truth)
+    known = named_truths(truth, truths)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = estimator(panel, getattr(truth, "weights", None))
+            found = _answer(estimator, panel, truth)
             labelled = found if isinstance(found, Mapping) else {"": found}
             readings = tuple(r for label, fit in labelled.items() for r in _readings(label, fit, known, level))
     except SpilloverError as error:
@@ -80,11 +120,32 @@ def play_round(config: Any, estimator: Estimator, number: int, seed: int, level:
     return Round(number, readings)
 
 
+def _answer(estimator: Estimator, panel: Panel, truth: Any) -> Any:
+    """What the estimator says with the W of the truth, and with its W of the error where it asks for that."""
+    weights, error = getattr(truth, "weights", None), getattr(truth, "weights_error", None)
+    if error is None or error is weights or not _takes_error_weights(estimator):
+        return estimator(panel, weights)
+    return estimator(panel, weights, weights_error=error)
+
+
+def _takes_error_weights(estimator: Estimator) -> bool:
+    try:
+        return "weights_error" in inspect.signature(estimator).parameters
+    except (TypeError, ValueError):  # something built in, which does not say
+        return False
+
+
 def play_rounds(
-    config: Any, estimator: Estimator, numbers: tuple[int, ...], seeds: tuple[int, ...], level: float
+    config: Any,
+    estimator: Estimator,
+    numbers: tuple[int, ...],
+    seeds: tuple[int, ...],
+    level: float,
+    truths: Truths | None = None,
 ) -> list[Round]:
     """Several rounds: what one worker does at a time."""
-    return [play_round(config, estimator, number, seed, level) for number, seed in zip(numbers, seeds, strict=True)]
+    pairs = zip(numbers, seeds, strict=True)
+    return [play_round(config, estimator, number, seed, level, truths) for number, seed in pairs]
 
 
 def _readings(label: str, fit: Any, known: Mapping[str, float], level: float) -> Iterator[Reading]:
@@ -99,6 +160,15 @@ def _readings(label: str, fit: Any, known: Mapping[str, float], level: float) ->
 
 
 def _tables(fit: Any, level: float) -> Iterator[Any]:
+    if isinstance(fit, Estimates):
+        yield fit.tidy(level)
+        return
+    if isinstance(fit, Sequence) and all(isinstance(each, Finding) for each in fit):
+        columns = {"low": "conf_low", "high": "conf_high"}
+        yield {columns.get(f.name, f.name): [getattr(each, f.name) for each in fit] for f in fields(Finding)}
+        return
+    if not hasattr(fit, "estimates"):  # a mistake of the estimator's author, not a refusal
+        raise TypeError(f"an estimator answers with .estimates, Estimates or Findings, not with {type(fit).__name__}")
     yield fit.estimates.tidy(level)
     if hasattr(fit, "effects"):
         yield fit.effects(level=level)

@@ -14,7 +14,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import dijkstra
 
-from spillover.errors import OptionError, show_labels
+from spillover.errors import ConfigurationError, show_labels
+from spillover.simulation.admissible import is_number, shown
 from spillover.simulation.config import FIELD_LIMIT
 from spillover.simulation.geography import Geography
 from spillover.typing import FloatArray, IntArray
@@ -145,12 +146,14 @@ def _check_grid(geography: Geography, spacing: float, road: float, motorway: flo
 
 
 def _check_railway(geography: Geography, stops: Sequence[str], ratio: float) -> None:
-    unknown = [stop for stop in stops if stop not in set(geography.regions)]
+    if isinstance(stops, str) or not isinstance(stops, Sequence):
+        _raise([f"railway = {shown(stops)} is not a list of ids"], "a railway cannot be built")
+    unknown = [stop for stop in stops if stop not in geography.regions]
     rules = {
-        f"{len(stops)} stops: a railway has at least two": len(stops) < 2,
-        f"no regions: {show_labels(unknown)}": bool(unknown),
-        "a stop follows itself": any(a == b for a, b in pairwise(stops)),
-        f"time_ratio = {ratio:g} is not between 0 and 1": not 0 < ratio < 1,
+        f"railway has {len(stops)} stops: it needs at least two": len(stops) < 2,
+        f"railway stops that are no regions: {show_labels(unknown)}": bool(unknown),
+        "railway: a stop follows itself": any(a == b for a, b in pairwise(stops)),
+        f"time_ratio = {shown(ratio)} is not between 0 and 1": not (is_number(ratio) and 0 < ratio < 1),
         f"{len(geography.regions)} regions are more than {FIELD_LIMIT}": len(geography.regions) > FIELD_LIMIT,
     }
     _raise([problem for problem, broken in rules.items() if broken], "a railway cannot be built")
@@ -158,4 +161,4 @@ def _check_railway(geography: Geography, stops: Sequence[str], ratio: float) -> 
 
 def _raise(problems: list[str], what: str) -> None:
     if problems:
-        raise OptionError(what, got="; ".join(problems), fix="change what is named above")
+        raise ConfigurationError(what, problems=problems, fix="change what is named above")

@@ -24,7 +24,7 @@ from spillover.simulation.spatial_config import (
     SyntheticWeights,
 )
 from spillover.simulation.spatial_truth import SpatialTruth
-from spillover.simulation.spatial_world import SpatialWorld, build_world, multiplier, space_filter
+from spillover.simulation.spatial_world import SpatialWorld, build_world, multiplier, run_in, space_filter
 from spillover.simulation.streams import check_seed
 from spillover.typing import FloatArray
 
@@ -41,18 +41,16 @@ __all__ = [
     "solve_outcome",
 ]
 
-BURN_IN = 100
-"""Periods drawn before the first one of a dynamic panel, which starts at zero."""
-
 MAX_LOG_MEAN = 20.0
 """Largest logarithm of an expected count: 5e8."""
 
+_LABELS = {"y": "Outcome", "instrument": "Exogenous shifter of the first regressor"}
 _STREAMS = ("map", "regressors", "region means", "errors", "variances", "regions", "periods", "instrument", "counts")
 
 
 @dataclass(frozen=True, eq=False)
 class SpatialInputs:
-    """What is drawn: s = burn-in + t periods.
+    """What is drawn: s = run-in + t periods.
 
     regressors : name → (n, s). errors : (n, s) ε. regions : (n, 1) μ. periods : (1, s) α. instrument : (n, s) or None.
     counts : seed of the Poisson draws.
@@ -103,7 +101,7 @@ def simulate_spatial_panel(config: SpatialPanelConfig, seed: int) -> tuple[Panel
         regions=world.regions,
         periods=config.periods,
         variables=variables,
-        labels={"y": "Outcome", "instrument": "Exogenous shifter of the first regressor"},
+        labels={name: label for name, label in _LABELS.items() if name in variables},
         geometry=world.geometry,
         is_panel=config.n_periods > 1,
         log=(f"drawn from a {config.model} model; the regions are invented",),
@@ -143,7 +141,7 @@ def draw_inputs(config: SpatialPanelConfig, world: SpatialWorld, seed: int) -> S
     """Everything random but the counts, from independent streams: changing one part leaves the others alone."""
     children = dict(zip(_STREAMS, np.random.SeedSequence(check_seed(seed)).spawn(len(_STREAMS)), strict=True))
     rng = {name: np.random.default_rng(child) for name, child in children.items()}
-    n, s = config.n_regions, config.n_periods + (BURN_IN if config.is_dynamic else 0)
+    n, s = config.n_regions, config.n_periods + run_in(config, world)
     shape = (len(config.regressors), n, s)
     shocks, means = rng["regressors"].standard_normal(shape), rng["region means"].standard_normal((shape[0], n))
     instrument = rng["instrument"].standard_normal((n, s)) if config.instrument else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,14 +12,21 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from spillover.errors import OptionError
 from spillover.numerics.similarity import find_similarity
+from spillover.simulation.admissible import refuse_problems
 from spillover.simulation.spatial_config import SpatialPanelConfig, SyntheticWeights
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
 DENSE_LIMIT = 1500
 """Regions up to which n × n factors and all eigenvalues are used."""
+
+RUN_IN = 100
+"""Fewest periods drawn before the first one of a dynamic panel, which starts at zero."""
+
+LONGEST_RUN_IN = 10_000
+LARGEST_PATH = 50_000_000  # regions × periods of a run-in: 400 MB for each variable
+_START_LEFT = 1e-3  # share of the start that may be left in the first period
 
 _CHUNK = 512
 
@@ -96,7 +104,7 @@ def space_filter(weights: SpatialWeights, strength: float) -> SpaceFilter:
 def build_world(config: SpatialPanelConfig, seed: int) -> SpatialWorld:
     """Map and W of a configuration; `seed` matters only where `map_seed` is None. The last few are kept.
 
-    Raises OptionError when ρ, λ, τ, η are not stationary for this W, with every reason.
+    Raises ConfigurationError when ρ, λ, τ, η are not stationary for this W, with every reason.
     """
     drawn = any(isinstance(w, SyntheticWeights) and w.map_seed is None for w in (config.weights, config.weights_error))
     return _build_world(config, seed if drawn else 0)
@@ -104,19 +112,21 @@ def build_world(config: SpatialPanelConfig, seed: int) -> SpatialWorld:
 
 @lru_cache(maxsize=8)
 def _build_world(config: SpatialPanelConfig, seed: int) -> SpatialWorld:
+    world = unchecked_world(config, seed)
+    refuse_problems(
+        "the spatial panel is not stationary:",
+        stationarity_problems(config, world),
+        expected="|(τ + ηω)/(1 − ρω)| < 1 for every eigenvalue ω of W, and I − ρW, I − λW invertible around 0",
+    )
+    return world
+
+
+def unchecked_world(config: SpatialPanelConfig, seed: int) -> SpatialWorld:
+    """As `build_world`, whether or not the parameters are stationary."""
     weights, geometry = _weights(config.weights, config.region_ids, seed)
     other = config.weights_error
     error = weights if other is None else _weights(other, config.region_ids, seed)[0]
-    world = SpatialWorld(config.region_ids, weights, error, geometry)
-    problems = stationarity_problems(config, world)
-    if problems:
-        raise OptionError(
-            "the spatial panel is not stationary",
-            got="; ".join(problems),
-            expected="|(τ + ηω)/(1 − ρω)| < 1 for every eigenvalue ω of W, and I − ρW, I − λW invertible around 0",
-            fix="make ρ, λ, τ or η smaller in size, or standardise W by rows",
-        )
-    return world
+    return SpatialWorld(config.region_ids, weights, error, geometry)
 
 
 def _weights(given: SyntheticWeights | SpatialWeights, ids: tuple[str, ...], seed: int) -> tuple[SpatialWeights, Any]:
@@ -166,7 +176,24 @@ def stationarity_problems(config: SpatialPanelConfig, world: SpatialWorld) -> li
                 f"tau = {config.tau:g}, rho = {config.rho:g}, eta = {config.eta:g}: the largest root in time is "
                 f"{largest:.4g}, so that the outcome does not return to its mean"
             )
+        elif (years := _run_in(largest)) > LONGEST_RUN_IN or years * config.n_regions > LARGEST_PATH:
+            problems.append(
+                f"tau = {config.tau:g}, rho = {config.rho:g}, eta = {config.eta:g}: the largest root in time is "
+                f"{largest:.6g}, so near one that {years:,} periods would have to be drawn before the first "
+                f"(at most {LONGEST_RUN_IN:,}, and {LARGEST_PATH:,} values)"
+            )
     return problems
+
+
+def run_in(config: SpatialPanelConfig, world: SpatialWorld) -> int:
+    """Periods drawn before the first: 0 for a static panel, else so many that a thousandth of the start is left."""
+    if not config.is_dynamic:
+        return 0
+    return _run_in(largest_root(config.rho, config.tau, config.eta, world.weights))
+
+
+def _run_in(root: float) -> int:
+    return RUN_IN if root <= 0 else max(RUN_IN, math.ceil(math.log(_START_LEFT) / math.log(root)))
 
 
 def _interval_problem(name: str, value: float, weights: SpatialWeights) -> str | None:
@@ -192,6 +219,7 @@ def largest_root(rho: float, tau: float, eta: float, weights: SpatialWeights) ->
     return float(np.abs((tau + eta * omega) / (1.0 - rho * omega)).max())
 
 
+@lru_cache(maxsize=8)
 def spectrum(weights: SpatialWeights) -> np.ndarray:
     """(n,) eigenvalues of W; real where W is similar to a symmetric matrix. O(n³)."""
     similarity = find_similarity(weights.matrix)

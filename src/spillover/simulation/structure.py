@@ -11,10 +11,12 @@ import scipy.sparse as sp
 
 from spillover.errors import OptionError
 from spillover.simulation import channels
-from spillover.simulation.config import TRUNCATION, SystemConfig
+from spillover.simulation.admissible import refuse_problems
+from spillover.simulation.config import SystemConfig
 from spillover.simulation.fields import draw_field
 from spillover.simulation.geography import Geography, build_geography
 from spillover.simulation.hti import HtiProcess, build_hti_process
+from spillover.simulation.reach import geography_problems, reach_km
 from spillover.simulation.streams import Streams
 from spillover.typing import FloatArray, IntArray
 
@@ -170,13 +172,10 @@ class System:
 
 def build_system(config: SystemConfig, streams: Streams, geography: Geography | None = None) -> System:
     """Draw what is fixed: the map (unless a real one is given), environment, linkages, universities, firms, effects."""
+    refuse_problems("the map and the system have", geography_problems(config, geography))
     place = draw_geography(config, streams) if geography is None else geography
-    if len(place.regions) != config.n_regions:
-        raise OptionError(
-            "the map and the configuration do not have the same number of regions",
-            got=f"{len(place.regions)} regions on the map, n_regions = {config.n_regions}",
-            fix=f"use replace(config, n_regions={len(place.regions)})",
-        )
+    if geography is None and place.travel is not None:  # along roads that had to be drawn first
+        refuse_problems("the map and the system have", geography_problems(config, place))
     process = build_hti_process(config, place, streams)
     firms = process.long_run + 0.3 * streams["firms"].standard_normal(config.n_regions)
     environment = _draw_environment(config, place, streams["environment"])
@@ -233,11 +232,6 @@ def draw_geography(config: SystemConfig, streams: Streams) -> Geography:
         motorway_every=config.motorway_every,
     )
     return along_roads(place, roads, limit_km=reach_km(config))
-
-
-def reach_km(config: SystemConfig) -> float:
-    """Distance beyond which no kernel reaches."""
-    return TRUNCATION / min(config.decay_per_km, config.informal_decay_per_km)
 
 
 def _connect(config: SystemConfig, geography: Geography, linkages: Linkage, universities: FloatArray) -> dict[str, Any]:

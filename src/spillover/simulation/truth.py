@@ -112,11 +112,11 @@ class Truth:
         return profile_by_distance(self.effect, self.geography)
 
     def shares(self, effect: str = "spillover") -> dict[str, float]:
-        """Channel → share of the "direct", "spillover" or "total" effect."""
+        """Channel → share of the "direct", "spillover" or "total" effect; NaN where there is no effect to share."""
         check_option("effect", effect, ("direct", "spillover", "total"))
         parts = {c.name: _part(c, effect) for c in self.channels}
         whole = sum(parts.values())
-        return {name: part / whole for name, part in parts.items()}
+        return {name: part / whole if whole else float("nan") for name, part in parts.items()}
 
     def by_region(self) -> pd.DataFrame:
         """One row per channel (and "all") and region: own, received and emitted effect."""

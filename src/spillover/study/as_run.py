@@ -11,9 +11,11 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from spillover.study.load import StudyFile
+from spillover.study.proximity import PATHS
 
+_PATH_KEYS = "|".join(("table", "geometry", "rules", *PATHS))
 _PATH_LINE = re.compile(
-    r"""^(?P<key>[ \t]*(?:table|geometry|file|order)[ \t]*=[ \t]*)(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", re.M
+    rf"""^(?P<key>[ \t]*(?:{_PATH_KEYS})[ \t]*=[ \t]*)(?P<text>"(?:[^"\\\n]|\\.)*"|'[^'\n]*')""", re.M
 )
 _SEED_LINE = re.compile(r"^(?P<key>[ \t]*seed[ \t]*=[ \t]*)[-+0-9_]+", re.M)
 _STUDY_LINE = re.compile(r"^[ \t]*\[study\][^\n]*$", re.M)
@@ -66,7 +68,9 @@ def _relocate(text: str, source: Path, folder: Path) -> str:
 def _paths_in(study: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """(section, key) of every path of a study file."""
     sections = [(study["data"], ("table", "geometry")), (study["agglomeration"], ("table",))]
-    sections += [(item, ("file", "order")) for item in study["weights"]]
+    sections += [(item, PATHS) for item in study["weights"]]
+    if isinstance(study.get("audit"), dict):
+        sections.append((study["audit"], ("rules",)))
     for section, keys in sections:
         yield from ((section, key) for key in keys if section.get(key) is not None)
 
@@ -93,8 +97,9 @@ def _edit(text: str, relocate: Callable[[str], str], seed: int | None) -> str:
 
 def _write(study: dict[str, Any]) -> str:
     """Sections of keys and values as TOML; what is nested deeper is written on one line."""
-    lines: list[str] = []
-    for name, content in study.items():
+    sections = {name: content for name, content in study.items() if isinstance(content, dict | list | tuple)}
+    lines = [f"{_key(name)} = {_value(content)}" for name, content in study.items() if name not in sections]
+    for name, content in sections.items():
         entries = content if isinstance(content, list | tuple) else [content]
         for entry in entries:
             lines.append(f"[[{name}]]" if isinstance(content, list | tuple) else f"[{name}]")

@@ -31,14 +31,15 @@ def cautions_of(config: StudyConfig, panel: Panel, result: StudyResult) -> tuple
         *_levels(panel),
         *_gaps(panel),
         *_selection(config),
-        *([] if result.regional is not None or chosen.model == "ols" else _no_regional()),
+        *([] if result.regional is not None or not chosen.has_spillover else _no_regional()),
     )
 
 
 def _indirect(model: ModelResult) -> dict[str, float] | None:
+    """The spillover of the treatment; None where the model has none (OLS, SEM) or it was not estimated."""
     rows = [r for r in model.impacts if r.get("variable") == model.treatment and r.get("effect") == "indirect"]
     row = next((r for r in rows if r.get("horizon") == "long"), rows[0] if rows else None)
-    if row is None or model.model == "ols" or row.get("std_error") is None:
+    if row is None or not model.has_spillover or row.get("std_error") is None:
         return None
     return {key: float(row[key]) for key in ("estimate", "std_error", "conf_low", "conf_high")}
 

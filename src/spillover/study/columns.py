@@ -33,6 +33,7 @@ def needed_columns(config: StudyConfig) -> tuple[str, ...]:
     if config.innovation.column is not None:
         used.append(config.innovation.column)
     used += [indicator.column for indicator in config.innovation.indicators]
+    used += [item.variable for item in config.weights if item.variable is not None]
     for model in config.models:
         used += formula_variables(parse_formula(model.formula))
     made |= measure_names(config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 
 from spillover.typing import CovarianceName, ModelName
 
@@ -101,15 +101,36 @@ class WeightsSection(Section):
     """[[weights]]: one named W."""
 
     name: Name
-    kind: Literal["queen", "rook", "knn", "distance-band", "inverse-distance", "exponential", "file", "distance-file"]
-    k: Whole | None = None
+    kind: Literal[
+        "queen", "rook", "knn", "distance-band", "inverse-distance", "exponential", "file", "distance-file", "gaussian",
+        "shared-border", "gravity", "economic", "institutional", "same-group", "travel-time", "time-file",
+        "technological", "input-output",
+    ]  # fmt: skip
+    k: Whole | None = None  # neighbours; for economic, technological and input-output the strongest links
+    steps: Whole | None = None  # queen, rook, knn: the regions so many steps away, not nearer
     threshold_km: Real | None = None
+    bandwidth_km: Real | None = None
+    variable: str | None = None  # gravity: mass of the senders; economic, institutional: in what regions are alike
+    group: str | None = None  # same-group: one of [data] groups
     power: Real = 1.0
     decay_per_km: Real | None = None
     file: str | None = None  # of weights, or with kind "distance-file" of distances: weights are distance ** -power
     edge_columns: tuple[str, ...] = ()  # of an edge list: receiver, sender and weight, when they have other names
     both_ways: StrictBool = False  # the edge list names every pair once, and links run both ways
     order: str | None = None  # file with the region order of an unlabelled square matrix
+    columns: tuple[str, ...] = ()  # of a portfolio in `file`: region, class, value
+    edges: str | None = None  # travel-time: from, to, minutes (or length_km, speed_kmh), mode, both_ways
+    nodes: str | None = None  # travel-time: node, lon, lat
+    connectors: str | None = None  # travel-time: region, node, minutes; else the nearest node at access_kmh
+    access_kmh: Real = 40.0
+    transfer_minutes: Real = 0.0
+    decay_per_minute: Real | None = None
+    cutoff_minutes: Real | None = None
+    io_table: str | None = None  # input-output: the table of flows, its codes, gross output, and rows of flows
+    io_code: str = "Code"
+    io_output: str = "GO"
+    io_rows: tuple[str, ...] = ()  # column and text, such as ["Origin", "Domestic"]
+    receives_from: Literal["customers", "suppliers", "both"] = "customers"
     standardise: Literal["none", "row", "spectral", "scalar", "min-max"] = "row"
     islands: Literal["error", "keep", "nearest", "drop"] = "error"
     within: str | None = None  # one of [data] groups: links between its groups are cut
@@ -139,6 +160,21 @@ class ModelSection(Section):
     main: StrictBool = False
 
 
+class AuditSection(Section):
+    """[audit]: is the effect of the main model a spillover? `audit = false` above all sections leaves it out."""
+
+    enabled: StrictBool = True
+    groups: str | None = None  # one of [data] groups, to tell shocks that groups share from spillovers
+    weights: tuple[str, ...] | None = None  # the W's to set side by side; all of the same regions by default
+    measures: tuple[str, ...] = ()  # other measures of the treatment, as terms of a formula: "log(revenue_share)"
+    channels: tuple[str, ...] = ()  # variables through which agglomeration works: no controls
+    counts: str | None = None  # the outcome as counts (patents): do small counts or logarithms carry the result?
+    draws: Whole | None = Field(default=None, ge=99)  # permutations and bootstrap replications
+    relevant_own: Real | None = None  # effects that would matter, on the scale of the coefficients
+    relevant_spillover: Real | None = None
+    rules: str | None = None  # file with rules of the verdict in place of the package's
+
+
 class StudyConfig(Section):
     """A whole study file."""
 
@@ -149,6 +185,13 @@ class StudyConfig(Section):
     innovation: InnovationSection
     weights: tuple[WeightsSection, ...]
     models: tuple[ModelSection, ...]
+    audit: AuditSection = AuditSection()
+
+    @field_validator("audit", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        """`audit = true` and `audit = false` in place of a section."""
+        return AuditSection(enabled=value) if isinstance(value, bool) else value
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for provenance."""

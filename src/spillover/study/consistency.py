@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from spillover.audit.rules import read_rules
 from spillover.errors import SpilloverError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula
 from spillover.models.spec import DURBIN_MODELS
@@ -16,15 +18,19 @@ from spillover.study.config import (
     ModelSection,
     WeightsSection,
 )
+from spillover.study.paths import missing_file
 from spillover.study.problems import Sections, where_of
+from spillover.study.proximity import MAPLESS, NEEDS
 
 _NEEDS = {
-    "knn": ("k", "the number of neighbours"),
-    "distance-band": ("threshold_km", "the largest distance in km"),
-    "exponential": ("decay_per_km", "the decay per km"),
-    "file": ("file", "the path of the weights"),
-    "distance-file": ("file", "the path of a table of distances"),
+    "knn": (("k", "the number of neighbours"),),
+    "distance-band": (("threshold_km", "the largest distance in km"),),
+    "exponential": (("decay_per_km", "the decay per km"),),
+    "file": (("file", "the path of the weights"),),
+    "distance-file": (("file", "the path of a table of distances"),),
+    **NEEDS,
 }
+_MAPLESS = ("file", "distance-file", *MAPLESS)
 _IN_SPACE = ("slx", "sar", "sdm", "sem", "sdem", "sac", "gns")
 
 
@@ -46,6 +52,7 @@ def inconsistencies(sections: Sections, columns: Sequence[str] | None) -> list[s
     problems += _weights(sections.weights, sections.data)
     problems += _repeated("[[derive]] name", [item.name for item in sections.derive])
     problems += _models(sections)
+    problems += _audit(sections)
     if columns is not None:
         problems += _unknown_names(sections, columns)
     return problems
@@ -107,11 +114,15 @@ def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[
     problems = _repeated("[[weights]] name", [item.name for item in items])
     for i, item in enumerate(items):
         where = where_of("weights", i, item)
-        if item.kind in _NEEDS and getattr(item, _NEEDS[item.kind][0]) is None:
-            key, meaning = _NEEDS[item.kind]
-            problems.append(f'{where} kind = "{item.kind}" needs {key}, {meaning}')
-        if item.kind not in ("file", "distance-file") and data is not None and data.geometry is None:
+        problems += [
+            f'{where} kind = "{item.kind}" needs {key}, {meaning}'
+            for key, meaning in _NEEDS.get(item.kind, ())
+            if getattr(item, key) in (None, ())
+        ]
+        has_connectors = item.kind == "travel-time" and item.connectors is not None
+        if item.kind not in _MAPLESS and not has_connectors and data is not None and data.geometry is None:
             problems.append(f'{where} kind = "{item.kind}" is built from a map, but [data] has no geometry')
+        problems += _proximity(where, item, data)
         if item.both_ways and item.kind not in ("file", "distance-file"):
             problems.append(f'{where} both_ways is for an edge list; kind = "{item.kind}" reads none')
         if item.edge_columns and len(item.edge_columns) not in (2, 3):
@@ -122,6 +133,29 @@ def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[
         for key, value in positive.items():
             if value is not None and not value > 0:
                 problems.append(f"{where} {key} = {value}: expected a number above zero")
+    return problems
+
+
+def _proximity(where: str, item: WeightsSection, data: DataSection | None) -> list[str]:
+    """Contradictions of the kinds that need more than a map."""
+    problems = []
+    if item.steps is not None and item.kind not in ("queen", "rook", "knn"):
+        problems.append(f'{where} steps are over borders or nearest neighbours, not for kind = "{item.kind}"')
+    if item.columns and len(item.columns) != 3:
+        problems.append(f"{where} columns names three columns: region, class, value")
+    if item.io_rows and len(item.io_rows) != 2:
+        problems.append(f'{where} io_rows is a column and a text, such as ["Origin", "Domestic"]')
+    if item.group is not None and data is not None and item.group not in data.groups:
+        problems.append(_unknown(f"{where} group", item.group, data.groups, "[data] groups"))
+    positive = {
+        "steps": item.steps, "bandwidth_km": item.bandwidth_km, "decay_per_minute": item.decay_per_minute,
+        "cutoff_minutes": item.cutoff_minutes, "access_kmh": item.access_kmh,
+    }  # fmt: skip
+    for key, value in positive.items():
+        if value is not None and not value > 0:
+            problems.append(f"{where} {key} = {value}: expected a number above zero")
+    if item.transfer_minutes < 0:
+        problems.append(f"{where} transfer_minutes = {item.transfer_minutes}: expected zero or more")
     return problems
 
 
@@ -158,6 +192,27 @@ def _models(sections: Sections) -> list[str]:
                 f'{where} effects = "{model.effects}" needs periods, but [data] names no period column; '
                 'write effects = "none" for a cross-section'
             )
+    return problems
+
+
+def _audit(sections: Sections) -> list[str]:
+    audit, problems = sections.audit, []
+    if audit.groups is not None and sections.data is not None and audit.groups not in sections.data.groups:
+        problems.append(_unknown("[audit] groups", audit.groups, sections.data.groups, "[data] groups"))
+    names = [item.name for item in sections.weights]
+    if "weights" not in sections.left_out:
+        problems += [
+            _unknown("[audit] weights", name, names, "[[weights]]") for name in audit.weights or () if name not in names
+        ]
+    for key in ("relevant_own", "relevant_spillover"):
+        value = getattr(audit, key)
+        if value is not None and not value > 0:
+            problems.append(f"[audit] {key} = {value}: expected a number above zero")
+    if audit.rules is not None and not missing_file(Path(audit.rules)):
+        try:
+            read_rules(audit.rules)
+        except SpilloverError as error:
+            problems.append(f"[audit] rules: {one_line(error)}")
     return problems
 
 
@@ -204,6 +259,9 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
             problems.append(_unknown(where, name, known))
     problems += _covered_names(sections, known)
     everything = known_after_measures(sections, known)
+    named = [("channels", name) for name in sections.audit.channels]
+    named += [("counts", sections.audit.counts)] if sections.audit.counts else []
+    problems += [_unknown(f"[audit] {key}", name, everything) for key, name in named if name not in everything]
     for i, model in enumerate(sections.models):
         where = where_of("models", i, model)
         formula, _ = _formula(model, where)
@@ -240,6 +298,9 @@ def _named_variables(sections: Sections) -> list[tuple[str, str]]:
         if sections.innovation.column:
             named.append(("[innovation] column", sections.innovation.column))
         named += [("[[innovation.indicators]] column", item.column) for item in sections.innovation.indicators]
+    for i, item in enumerate(sections.weights):
+        if item.variable is not None:
+            named.append((f"{where_of('weights', i, item)} variable", item.variable))
     return named
 
 

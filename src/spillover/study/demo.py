@@ -7,6 +7,7 @@ from spillover.simulation.system import simulate
 from spillover.simulation.truth import Truth
 from spillover.study.config import (
     AgglomerationSection,
+    AuditSection,
     DataSection,
     Indicator,
     InnovationSection,
@@ -91,6 +92,7 @@ def demo_study(seed: int = DEMO_SEED) -> StudyConfig:
                 treatment=recommended.treatment,
             ),
         ),
+        audit=AuditSection(draws=199),
     )
 
 

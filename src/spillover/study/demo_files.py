@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any
 
 import shapely
 
@@ -14,6 +13,7 @@ from spillover.simulation.reference import DEMO_SEED, demo_config
 from spillover.simulation.system import simulate
 from spillover.study.config import StudyConfig
 from spillover.study.demo import demo_study
+from spillover.study.toml_text import section
 
 TABLE, MAP = "demo-table.csv", "demo-map.geojson"
 
@@ -54,20 +54,15 @@ def _study_text(config: StudyConfig, panel: Panel) -> str:
     used = [name for name in panel.variables if name in panel.units]
     parts = [
         "# The demo as a study of its own: the drawn table and map are the files named below.\n"
-        "#   spillover run study.toml\n",
-        _section("[study]", config.study.model_dump()),
-        _section("[data]", data),
-        _section("[data.units]", {name: panel.units[name] for name in used}),
-        _section("[data.labels]", {name: panel.labels[name] for name in panel.variables if name in panel.labels}),
-        _section("[agglomeration]", config.agglomeration.model_dump(exclude_defaults=True) | {"measure": "column"}),
-        _section("[innovation]", config.innovation.model_dump(include={"column", "label"})),
-        *(_section("[[innovation.indicators]]", item.model_dump()) for item in config.innovation.indicators),
-        *(_section("[[weights]]", item.model_dump(exclude_defaults=True)) for item in config.weights),
-        *(_section("[[models]]", item.model_dump(exclude_defaults=True)) for item in config.models),
+        "#   spillover run study.toml\n\n",
+        section("[study]", config.study.model_dump()),
+        section("[data]", data),
+        section("[data.units]", {name: panel.units[name] for name in used}),
+        section("[data.labels]", {name: panel.labels[name] for name in panel.variables if name in panel.labels}),
+        section("[agglomeration]", config.agglomeration.model_dump(exclude_defaults=True) | {"measure": "column"}),
+        section("[innovation]", config.innovation.model_dump(include={"column", "label"})),
+        *(section("[[innovation.indicators]]", item.model_dump()) for item in config.innovation.indicators),
+        *(section("[[weights]]", item.model_dump(exclude_defaults=True)) for item in config.weights),
+        *(section("[[models]]", item.model_dump(exclude_defaults=True)) for item in config.models),
     ]
-    return "\n".join(parts)
-
-
-def _section(head: str, values: dict[str, Any]) -> str:
-    """A section of TOML; JSON's texts, numbers and truth values are TOML's."""
-    return "\n".join([head, *(f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()), ""])
+    return "".join(parts)

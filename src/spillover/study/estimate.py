@@ -157,10 +157,16 @@ def require_values(factors: tuple[str, ...], panel: Panel) -> None:
         )
 
 
+def treatment_of(section: ModelSection, fit: SpatialFit) -> str:
+    """The term that the model is about, as the fit names it; the first by default."""
+    terms = list(fit.design.own)
+    return terms[0] if section.treatment is None else _term(section.treatment, terms)
+
+
 def describe_fit(section: ModelSection, fit: SpatialFit, weights_name: str) -> ModelResult:
     """A fit as plain values."""
     terms = list(fit.design.own)
-    treatment = terms[0] if section.treatment is None else _term(section.treatment, terms)
+    treatment = treatment_of(section, fit)
     impacts = plain_rows(fit.effects())
     notes = list(fit.notes)
     if section.periods:
@@ -201,7 +207,7 @@ def describe_regions(
     """What each region of the panel receives and emits; None for models without spillovers or of fewer regions."""
     from spillover.effects.regional import regional_effects, strongest_links
 
-    if fit.weights is None or fit.design.regions != panel.regions:
+    if fit.spec.model in ("ols", "sem") or fit.weights is None or fit.design.regions != panel.regions:
         return None
     found = regional_effects(fit, treatment, progress)
     links = strongest_links(fit, treatment, LINKS)

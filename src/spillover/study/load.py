@@ -16,6 +16,7 @@ from spillover.study.consistency import inconsistencies, one_line
 from spillover.study.paths import expand_path, missing_file
 from spillover.study.phrasing import phrase
 from spillover.study.problems import Sections, assemble, read_sections, study_file_error, where_of
+from spillover.study.proximity import PATHS
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,10 @@ def resolve_paths(sections: Sections, folder: Path, environment: Mapping[str, st
             innovation=sections.innovation,
             derive=sections.derive,
             weights=tuple(
-                resolve(item, where_of("weights", i, item), ("file", "order"))
-                for i, item in enumerate(sections.weights)
+                resolve(item, where_of("weights", i, item), PATHS) for i, item in enumerate(sections.weights)
             ),
             models=sections.models,
+            audit=resolve(sections.audit, "[audit]", ("rules",)),
             left_out=sections.left_out,
         ),
         problems,
@@ -122,7 +123,8 @@ def resolve_paths(sections: Sections, folder: Path, environment: Mapping[str, st
 def _path_settings(config: StudyConfig) -> list[tuple[str, str]]:
     settings = [("table", config.data.table), ("geometry", config.data.geometry)]
     settings.append(("table", config.agglomeration.table))
-    settings += [(key, getattr(item, key)) for item in config.weights for key in ("file", "order")]
+    settings += [(key, getattr(item, key)) for item in config.weights for key in PATHS]
+    settings.append(("rules", config.audit.rules))
     return [(key, value) for key, value in settings if value is not None]
 
 

@@ -16,6 +16,7 @@ from spillover.panel.expressions import evaluate
 from spillover.panel.panel import Panel
 from spillover.study.columns import agglomeration_columns, formula_variables, needed_columns
 from spillover.study.config import AgglomerationSection, DataSection, StudyConfig, WeightsSection
+from spillover.study.proximity import NEEDS, build_proximity
 from spillover.study.result import IndexSummary, Measure
 from spillover.study.rows import plain, plain_table
 from spillover.weights.weights import SpatialWeights
@@ -129,6 +130,10 @@ def build_weights(
 
 def _build_whole(item: WeightsSection, panel: Panel, left_out: Collection[str], complete: bool) -> SpatialWeights:
     """W with the links between groups."""
+    if item.steps is not None:
+        return _steps_away(item, panel)
+    if item.kind in NEEDS or item.kind == "shared-border":
+        return build_proximity(item, panel)
     from spillover.weights.contiguity import build_contiguity
     from spillover.weights.distance import build_distance_band, build_exponential, build_inverse_distance, build_knn
 
@@ -147,6 +152,17 @@ def _build_whole(item: WeightsSection, panel: Panel, left_out: Collection[str], 
         assert item.decay_per_km is not None
         return build_exponential(panel, item.decay_per_km, item.threshold_km, **shared)
     return _read_weights(item, panel, left_out, complete)
+
+
+def _steps_away(item: WeightsSection, panel: Panel) -> SpatialWeights:
+    """Neighbours of neighbours; links by hand are steps, too."""
+    from spillover.weights.orders import neighbours_of_order
+
+    assert item.steps is not None
+    near = item.model_copy(update={"steps": None, "islands": "keep", "standardise": "none", "within": None})
+    return neighbours_of_order(
+        _build_whole(near, panel, (), False), item.steps, islands=item.islands, standardise=item.standardise
+    )
 
 
 def _read_weights(item: WeightsSection, panel: Panel, left_out: Collection[str], complete: bool) -> SpatialWeights:

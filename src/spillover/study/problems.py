@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from spillover.errors import StudyFileError, did_you_mean, show_labels
 from spillover.study.config import (
     AgglomerationSection,
+    AuditSection,
     DataSection,
     DerivedVariable,
     InnovationSection,
@@ -62,6 +63,7 @@ class Sections:
     derive: tuple[DerivedVariable, ...] = ()
     weights: tuple[WeightsSection, ...] = ()
     models: tuple[ModelSection, ...] = ()
+    audit: AuditSection = field(default_factory=AuditSection)
     left_out: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -85,7 +87,7 @@ def read_sections(raw: Mapping[str, Any]) -> tuple[Sections, list[str]]:
     The sections that can be understood, and one sentence per mistake.
     """
     problems: list[str] = []
-    known = [*_SINGLE, *_REPEATED]
+    known = [*_SINGLE, *_REPEATED, "audit"]
     for key in raw:
         if key not in known:
             problems.append(_join(f"unknown section [{key}]", did_you_mean(key, known) or f"known: {', '.join(known)}"))
@@ -100,13 +102,16 @@ def read_sections(raw: Mapping[str, Any]) -> tuple[Sections, list[str]]:
         parts[name], complete = _read_repeated(model, raw, name, problems)
         if not complete:
             left_out.add(name)
+    audit = raw.get("audit", True)
+    audit = {"enabled": audit} if isinstance(audit, bool) else audit
+    parts["audit"] = _read_section(AuditSection, audit, "[audit]", problems) or AuditSection()
     return Sections(**parts, left_out=frozenset(left_out)), problems
 
 
 def assemble(sections: Sections) -> StudyConfig:
     """The whole study file from complete sections."""
     return StudyConfig(
-        **{name: getattr(sections, name) for name in (*_SINGLE, *_REPEATED)},
+        **{name: getattr(sections, name) for name in (*_SINGLE, *_REPEATED, "audit")},
     )
 
 

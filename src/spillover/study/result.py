@@ -110,6 +110,11 @@ class ModelResult(Frozen):
     segments: bool = False  # region effects are one per segment of the periods
     spread: float | None = None  # of the treatment's term: its standard deviation within regions, or in a cross-section
 
+    @property
+    def has_spillover(self) -> bool:
+        """Whether the model can have one: in OLS and SEM it is zero by construction, which is not a finding."""
+        return self.model not in ("ols", "sem")
+
 
 class RegionalEffects(Frozen):
     """STEP 5: what each region receives from and emits to the others, for the treatment of the main model."""

@@ -1,4 +1,4 @@
-"""A study from its file: STEPS 1 to 5 in order, into one `StudyResult`."""
+"""A study from its file: STEPS 1 to 6 in order, into one `StudyResult`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spillover.errors import OptionError, SpilloverError
+from spillover.models.result import SpatialFit
 from spillover.panel.panel import Panel
 from spillover.study.as_run import study_as_run
+from spillover.study.audited import audit_main
 from spillover.study.cautions import cautions_of
-from spillover.study.config import ModelSection, StudyConfig
+from spillover.study.config import AuditSection, ModelSection, StudyConfig
 from spillover.study.diagnose import diagnose
 from spillover.study.estimate import describe_fit, describe_regions, fit_model, named
 from spillover.study.folder import RESULTS, check_folder, replacing, write_texts
@@ -33,7 +35,6 @@ from spillover.study.result import (
     Measure,
     ModelResult,
     PanelSummary,
-    RegionalEffects,
     StudyResult,
     TruthRow,
     WeightsSummary,
@@ -60,7 +61,7 @@ def run_study(
     progress: Progress = no_progress,
     seed: int | None = None,
 ) -> StudyResult:
-    """Run a study: panel, measures, weights, diagnostics, models, effects.
+    """Run a study: panel, measures, weights, diagnostics, models, effects, audit.
 
     Parameters
     ----------
@@ -91,7 +92,9 @@ def run_study(
     with in_words_of("study file"):
         prepared = prepare(loaded.config, progress)
         hashes = {written: hash_file(path) for written, path in loaded.files().items()}
-        result = compute(loaded.written, prepared, seed=seed, hashes=hashes, progress=progress)
+        result = compute(
+            loaded.written, prepared, seed=seed, hashes=hashes, progress=progress, audit=loaded.config.audit
+        )
     if out is not None:
         text = study_as_run(loaded, check_folder(out), seed)
         with replacing(out, inputs=loaded.inputs()) as new:
@@ -132,14 +135,29 @@ def compute(
     progress: Progress = no_progress,
     truth: Sequence[TruthRow] = (),
     planar: bool = False,
+    audit: AuditSection | None = None,
 ) -> StudyResult:
-    """STEPS 3 to 5 on a prepared panel; `planar` also where its map says that it has no coordinate system."""
+    """STEPS 3 to 6 on a prepared panel.
+
+    planar : also where its map says that it has no coordinate system.   audit : the settings with absolute paths.
+    """
     panel, weights = prepared.panel, prepared.weights
     planar = planar or (panel.geometry is not None and panel.geometry.crs is None)
     main = main_model(config.models)
     first = weights[main.weights or next(iter(weights))]
     diagnostics = diagnose(panel, prepared.measures, first, seed, lambda text, share: progress(text, 0.25 + share / 4))
-    models, regional = _models(config, main, prepared, progress)
+    models, fit = _models(config, main, prepared, progress)
+    treatment = next(model.treatment for model in models if model.name == main.name)
+    audited = audit_main(
+        config.audit if audit is None else audit,
+        fit,
+        treatment,
+        main.weights or next(iter(weights)),
+        weights,
+        seed=seed,
+        progress=lambda text, share: progress(text, 0.75 + share / 4),
+    )
+    progress("done", 1.0)
     result = StudyResult(
         title=config.study.title,
         kind=kind,
@@ -153,7 +171,8 @@ def compute(
         diagnostics=diagnostics,
         models=models,
         main=main.name,
-        regional=regional,
+        regional=describe_regions(fit, treatment, panel),
+        audit=audited,
         truth=tuple(truth),
         cautions=(),
     )
@@ -193,21 +212,19 @@ def summarise_weights(name: str, weights: SpatialWeights) -> WeightsSummary:
 
 def _models(
     config: StudyConfig, main: ModelSection, prepared: Prepared, progress: Progress
-) -> tuple[tuple[ModelResult, ...], RegionalEffects | None]:
-    results, regional = [], None
+) -> tuple[tuple[ModelResult, ...], SpatialFit]:
+    """Every model as a result, and the fit of the main one."""
+    results, fits = [], {}
     for i, section in enumerate(config.models):
-        start = 0.5 + 0.45 * i / len(config.models)
-        progress(f"model: {section.name}", start)
+        progress(f"model: {section.name}", 0.5 + 0.25 * i / len(config.models))
         name = section.weights or next(iter(prepared.weights))
         try:
             fit = fit_model(section, prepared.panel, prepared.weights[name], prepared.weights)
         except SpilloverError as error:
             raise named(error, section) from None
         results.append(describe_fit(section, fit, name))
-        if section is main:
-            regional = describe_regions(fit, results[-1].treatment, prepared.panel)
-    progress("done", 1.0)
-    return tuple(results), regional
+        fits[section.name] = fit
+    return tuple(results), fits[main.name]
 
 
 def _load(study: StudyConfig | str | os.PathLike[str]) -> StudyFile:

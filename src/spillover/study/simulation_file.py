@@ -2,43 +2,79 @@
 
 seed = 1
 
-[system]            # any field of SystemConfig; what is not named keeps the value of the demo's system
+[system]            # tier 2, the regional innovation system: any field of SystemConfig
 n_regions = 100
 capital = 0.5
+
+[agents]            # with it, tier 3: firms and people act on that system: any field of AgentConfig but `system`
+closure = 1.0
+
+[truth]             # of agents: how many draws its effects are averaged over (0: none), and by how much A is raised
+draws = 4
+step = 0.1
+
+[panel]             # or, instead of both, tier 1, an exact spatial panel: any field of SpatialPanelConfig
+model = "sdm"
+rho = 0.4
+[[panel.regressors]]
+name = "rd"
+beta = 0.5
+theta = 0.2
+[panel.weights]     # a W of the map (kind = "knn", "queen", "exponential"), or file = "links.csv"
+kind = "queen"
 
 [map]               # optional: regions of a real map instead of invented ones
 file = "regions.geojson"
 id = "code"
 name = "label"
+
+What is not named keeps its default; in [system] that is the demo's system.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from spillover.errors import FileError, OptionError, did_you_mean
-from spillover.simulation.config import SystemConfig, find_problems
+from spillover.errors import ConfigurationError, FileError
+from spillover.simulation.admissible import Problems, shown
+from spillover.simulation.agents.config import AgentConfig
+from spillover.simulation.config import SystemConfig
 from spillover.simulation.geography import Geography
 from spillover.simulation.reference import DEMO_SEED, demo_config
+from spillover.simulation.spatial_config import SpatialPanelConfig
 from spillover.study.paths import missing_file
+from spillover.study.simulation_sections import (
+    read_agents,
+    read_map,
+    read_panel,
+    read_system,
+    read_truth,
+    unknown_key,
+)
+from spillover.study.simulation_study import study_problems
 
-_SECTIONS = ("seed", "system", "map")
-_MAP_KEYS = ("file", "id", "name")
+AnyConfig: TypeAlias = SpatialPanelConfig | SystemConfig | AgentConfig
+
+_SECTIONS = ("seed", "system", "agents", "truth", "panel", "map")
 
 
 @dataclass(frozen=True, eq=False)
 class SimulationFile:
-    """What is drawn: the system's parameters, the seed, a map of real regions or None, and the files that were read."""
+    """What is drawn: parameters, seed, a map of real regions or None, and the files that were read.
 
-    config: SystemConfig
+    draws, step : how the truth of agents is computed.
+    """
+
+    config: AnyConfig
     seed: int
     geography: Geography | None = None
     inputs: tuple[Path, ...] = ()
+    draws: int = 4
+    step: float = 0.1
 
 
 def default_simulation(seed: int | None = None) -> SimulationFile:
@@ -51,51 +87,58 @@ def read_simulation(path: str | os.PathLike[str], seed: int | None = None) -> Si
 
     Parameters
     ----------
-    path : a TOML file as above; the map's path is relative to it.
+    path : a TOML file as above; paths in it are relative to it.
     seed : takes the place of the file's.
 
     Raises
     ------
     FileError : the file cannot be read, or is not TOML.
-    OptionError : everything that is wrong in it, together.
+    ConfigurationError : everything that is wrong in it, together; also what would keep its study from running.
     """
     source = Path(path)
-    written = _parse(source)
-    problems = [_unknown(key, _SECTIONS) for key in written if key not in _SECTIONS]
-    geography, map_problems = _read_map(written.get("map"), source.resolve().parent)
-    config, system_problems = _read_system(written.get("system", {}), geography)
+    written = parse_toml(source)
+    problems = Problems()
+    problems.add(*(unknown_key(key, _SECTIONS) for key in written if key not in _SECTIONS))
     chosen, seed_problems = _read_seed(written.get("seed", DEMO_SEED) if seed is None else seed)
-    problems += [*map_problems, *system_problems, *seed_problems]
-    if problems or config is None:
-        raise OptionError(
-            f"{str(path)!r} has {len(problems)} mistake{'s' if len(problems) > 1 else ''}",
-            got="".join(f"\n    - {problem}" for problem in problems),
+    problems.add(*seed_problems)
+    folder = source.resolve().parent
+    geography, inputs = read_map(written.get("map"), folder, problems)
+    config, more = read_config(written, folder, geography, chosen, problems)
+    draws, step = read_truth(written.get("truth"), "agents" in written, problems)
+    if config is not None:
+        problems.add(*study_problems(config))
+    refuse_file(path, problems)
+    assert config is not None
+    return SimulationFile(config, chosen, geography, (source.resolve(), *inputs, *more), draws, step)
+
+
+def read_config(
+    written: dict[str, Any], folder: Path, geography: Geography | None, seed: int, problems: Problems
+) -> tuple[AnyConfig | None, list[Path]]:
+    """The configuration of the sections that are there, None where it is refused, and the files that it reads."""
+    if "panel" in written and ("system" in written or "agents" in written):
+        problems.add("[panel] is tier 1, and [system] and [agents] are tiers 2 and 3: keep one or the other")
+    if "panel" in written:
+        return read_panel(written["panel"], folder, geography, seed, problems)
+    system = read_system(written.get("system", {}), geography, problems)
+    if "agents" in written:
+        return read_agents(written["agents"], system, problems), []
+    return system, []
+
+
+def refuse_file(path: str | os.PathLike[str], problems: Problems) -> None:
+    """Raise ConfigurationError with everything that was noted about a file."""
+    found = list(dict.fromkeys(problems.found))
+    if found:
+        raise ConfigurationError(
+            f"{str(path)!r} has {len(found)} mistake{'s' if len(found) > 1 else ''}",
+            problems=found,
             fix="change what is named above; nothing was written",
         )
-    files = [source.resolve()]
-    if geography is not None:
-        files.append((source.resolve().parent / written["map"]["file"]).resolve())
-    return SimulationFile(config, chosen, geography, tuple(files))
 
 
-def simulation_toml(config: SystemConfig, seed: int) -> str:
-    """The parameters of a system as a simulation file: what is as in the demo's system is left out."""
-    usual = demo_config()
-    lines = [f"seed = {seed}", "", "[system]"]
-    for field in fields(SystemConfig):
-        value = getattr(config, field.name)
-        if value != getattr(usual, field.name):
-            lines.append(f"{field.name} = {_toml_value(value)}")
-    return "\n".join(lines) + "\n"
-
-
-def _toml_value(value: object) -> str:
-    if value is None:
-        return '"none"'
-    return json.dumps(list(value)) if isinstance(value, tuple) else json.dumps(value)
-
-
-def _parse(path: Path) -> dict[str, Any]:
+def parse_toml(path: Path) -> dict[str, Any]:
+    """What a TOML file says. Raises FileError when there is none, or it is something else."""
     if "\0" in str(path) or (reason := missing_file(path)):
         raise FileError(
             f"there is no simulation file {str(path)[:120]!r}",
@@ -104,7 +147,7 @@ def _parse(path: Path) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, numbers of 5,000 digits
         raise FileError(
             f"{str(path)!r} is not a TOML file",
             got=str(error)[:200],
@@ -117,88 +160,5 @@ def _parse(path: Path) -> dict[str, Any]:
 
 def _read_seed(value: Any) -> tuple[int, list[str]]:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return 0, [f"seed = {value!r} is not a whole number of zero or more"]
+        return 0, [f"seed = {shown(value)} is not a whole number of zero or more"]
     return value, []
-
-
-def _read_system(section: Any, geography: Geography | None) -> tuple[SystemConfig | None, list[str]]:
-    if not isinstance(section, dict):
-        return None, ["system is not a section: write [system] on a line of its own"]
-    known = {field.name for field in fields(SystemConfig)}
-    problems = [f"[system] {_unknown(key, known)}" for key in section if key not in known]
-    chosen = {key: _as_python(value) for key, value in section.items() if key in known}
-    if geography is not None:
-        n = len(geography.regions)
-        if chosen.setdefault("n_regions", n) != n:
-            problems.append(f"[system] n_regions = {chosen['n_regions']!r}, but the map has {n} regions")
-            chosen["n_regions"] = n
-        if chosen.get("distance", "straight") != "straight":
-            problems.append("[system] distance = 'road' lays a square grid and cannot be used with a [map]")
-    usual = demo_config()
-    if "n_clusters" not in chosen and "n_regions" in chosen:
-        chosen["n_clusters"] = _as_many(usual, chosen["n_regions"])
-    problems += [f"[system] {problem}" for problem in _admissible(usual, chosen)]
-    return (None if problems else replace(usual, **chosen)), problems
-
-
-def _as_many(usual: SystemConfig, n_regions: Any) -> int | None:
-    """As large a share of clusters as in the demo's system, where that has a meaning."""
-    if not isinstance(n_regions, int) or isinstance(n_regions, bool) or n_regions < 1:
-        return None
-    return max(round(n_regions * usual.clusters / usual.n_regions), 1)
-
-
-def _as_python(value: Any) -> Any:
-    """TOML has lists and no empty value: a pair is a tuple, and "none" is None."""
-    if isinstance(value, list):
-        return tuple(value)
-    return None if value == "none" else value
-
-
-def _admissible(usual: SystemConfig, chosen: dict[str, Any]) -> list[str]:
-    """What `SystemConfig` would refuse, without raising."""
-    draft = object.__new__(SystemConfig)
-    for field in fields(SystemConfig):
-        object.__setattr__(draft, field.name, chosen.get(field.name, getattr(usual, field.name)))
-    return find_problems(draft)
-
-
-def _read_map(section: Any, folder: Path) -> tuple[Geography | None, list[str]]:
-    if section is None:
-        return None, []
-    if not isinstance(section, dict):
-        return None, ["map is not a section: write [map] on a line of its own"]
-    problems = [f"[map] {_unknown(key, _MAP_KEYS)}" for key in section if key not in _MAP_KEYS]
-    wrong = [key for key in _MAP_KEYS if key in section and not isinstance(section[key], str)]
-    problems += [f"[map] {key} is not a text in quotes" for key in wrong]
-    if "file" not in section:
-        problems.append('[map] has no file: write file = "regions.geojson"')
-    if problems:
-        return None, problems
-    target = folder / section["file"]
-    if reason := missing_file(target):
-        return None, [f"[map] file = {section['file']!r}: there is no such file ({reason})"]
-    return _open_map(target, section)
-
-
-def _open_map(target: Path, section: dict[str, str]) -> tuple[Geography | None, list[str]]:
-    import geopandas as gpd
-
-    from spillover.errors import SpilloverError
-
-    try:
-        frame = gpd.read_file(target)
-    except Exception as error:  # drivers raise what they like
-        return None, [f"[map] file = {section['file']!r} is not a map that can be read: {str(error)[:120]}"]
-    columns = [str(column) for column in frame.columns if column != frame.geometry.name]
-    if section.get("id") not in columns:
-        return None, [f"[map] id = {section.get('id')!r} is not a column of the map, which has {', '.join(columns)}"]
-    try:
-        return Geography.from_map(frame, region=section["id"], name=section.get("name")), []
-    except SpilloverError as error:
-        return None, ["[map] " + " ".join(str(error).split())]
-
-
-def _unknown(key: object, known: Any) -> str:
-    hint = did_you_mean(str(key), known)
-    return f"{key!r} is unknown. {hint}".strip()

@@ -29,8 +29,17 @@ if TYPE_CHECKING:
     from spillover.weights.weights import SpatialWeights
 
 MAPS = (".geojson", ".gpkg", ".shp", ".json")
-KINDS = ("queen", "rook", "knn", "distance-band", "inverse-distance", "exponential")
-_NUMBERS = {"knn": "k", "distance-band": "threshold_km", "inverse-distance": "power", "exponential": "decay_per_km"}
+KINDS = ("queen", "rook", "knn", "distance-band", "inverse-distance", "exponential", "gaussian", "shared-border")
+_NUMBERS = {
+    "queen": "steps",
+    "rook": "steps",
+    "knn": "k",
+    "distance-band": "threshold_km",
+    "inverse-distance": "power",
+    "exponential": "decay_per_km",
+    "gaussian": "bandwidth_km",
+}
+_WHOLE = ("queen", "rook", "knn")
 
 
 @dataclass(frozen=True)
@@ -201,11 +210,11 @@ def _fit_random(
     import pandas as pd
 
     from spillover.models.hausman import means_test
-    from spillover.models.random_effects import fit_random
+    from spillover.models.random_effects import COVARIANCES, fit_random
 
-    if request.covariance not in ("default", "information", "hessian"):
+    if request.covariance not in ("default", *COVARIANCES):
         raise OptionError(
-            "random effects have no such covariance", got=request.covariance, expected="information or hessian"
+            "random effects have no such covariance", got=request.covariance, expected=" or ".join(COVARIANCES)
         )
     covariance = "information" if request.covariance == "default" else request.covariance
     options: dict[str, Any] = {"model": request.model, "covariance": covariance, "lagged": _lagged(request)}
@@ -354,23 +363,24 @@ def _kind(text: str) -> dict[str, Any]:
     kind, _, number = text.partition(":")
     check_option("--weights-kind", kind, KINDS)
     if not number:
-        if kind in ("queen", "rook", "inverse-distance"):
+        if kind in ("queen", "rook", "inverse-distance", "shared-border"):
             return {"kind": kind}
         raise OptionError(f"--weights-kind {kind} needs a number", fix=f"write {kind}:{_example(kind)}")
     try:
-        value = int(number) if kind == "knn" else float(number)
+        value = int(number) if kind in _WHOLE else float(number)
     except ValueError:
         value = -1
     if kind not in _NUMBERS or not 0 < value < float("inf"):
         raise OptionError(
             f"--weights-kind {text!r} cannot be understood",
-            expected="queen, rook, knn:4, distance-band:500 (km), inverse-distance:2 (power) or exponential:0.009",
+            expected="queen, queen:2 (steps), rook, knn:4, distance-band:500 (km), inverse-distance:2 (power), "
+            "exponential:0.009, gaussian:100 (km) or shared-border",
         )
     return {"kind": kind, _NUMBERS[kind]: value}
 
 
 def _example(kind: str) -> str:
-    return {"knn": "4", "distance-band": "500", "exponential": "0.009"}[kind]
+    return {"knn": "4", "distance-band": "500", "exponential": "0.009", "gaussian": "100"}[kind]
 
 
 def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection | None) -> Panel:

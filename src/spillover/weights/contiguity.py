@@ -65,7 +65,7 @@ def build_contiguity(
     check_option("rule", rule, ("queen", "rook"))
     check_choices(islands, standardise)
     _check_snap(snap_km, rule)
-    ids, shapes = _polygons(source, regions)
+    ids, shapes = map_polygons(source, regions)
     pairs = _contiguous(shapes, rule)
     notes: list[str] = []
     overlapping = _without(_overlapping(shapes), pairs, len(ids))
@@ -102,7 +102,7 @@ def _check_snap(snap_km: float | None, rule: str) -> None:
         )
 
 
-def _polygons(source: Any, regions: str | Sequence[Any] | None) -> tuple[tuple[str, ...], GeoSeries]:
+def map_polygons(source: Any, regions: str | Sequence[Any] | None) -> tuple[tuple[str, ...], GeoSeries]:
     """Ids and shapes of the source, checked, with positions as the index."""
     if isinstance(source, Panel):
         if source.geometry is None:

@@ -82,7 +82,7 @@ def standardise(weights: SpatialWeights, method: Standardisation) -> SpatialWeig
         )
     if method == "row":
         return replace(weights, matrix=_by_row(weights.matrix), standardisation="row")
-    scale = _scale(weights.matrix, method)
+    scale = scale_of(weights.matrix, method)
     return replace(weights, matrix=weights.matrix / scale, standardisation=method)
 
 
@@ -94,7 +94,7 @@ def _by_row(matrix: sp.csr_matrix) -> sp.csr_matrix:
     return scaled
 
 
-def _scale(matrix: sp.csr_matrix, method: str) -> float:
+def scale_of(matrix: sp.csr_matrix, method: str) -> float:
     """The one number that W is divided by."""
     if method == "spectral":
         return spectral_radius(matrix)

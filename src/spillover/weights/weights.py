@@ -243,27 +243,15 @@ class SpatialWeights:
         order = np.lexsort((links.col, links.row, -links.data))[:count]
         return [(self.regions[links.col[i]], self.regions[links.row[i]], float(links.data[i])) for i in order]
 
-    def describe(self) -> dict[str, Any]:
-        """Facts about W: links, neighbours, components, islands, symmetry, standardisation, strongest links."""
-        neighbours = np.diff(self.matrix.indptr)
-        components = int(sp.csgraph.connected_components(self.matrix, directed=False)[0]) if self.n else 0
-        return {
-            "kind": self.kind,
-            "regions": self.n,
-            "links": int(self.matrix.nnz),
-            "neighbours_min": int(neighbours.min()),
-            "neighbours_mean": float(neighbours.mean()),
-            "neighbours_max": int(neighbours.max()),
-            "components": components,
-            "islands": list(self.islands),
-            "island_policy": self.island_policy,
-            "standardisation": self.standardisation,
-            "rows_sum_to_one": self.rows_sum_to_one,
-            "symmetric": bool(abs(self.matrix - self.matrix.T).max() < 1e-12),
-            "strongest": [f"{sender} → {receiver}: {weight:.4g}" for sender, receiver, weight in self.strongest()],
-            "notes": list(self.notes),
-            "added": [list(link) for link in self.added],
-        }
+    def describe(self, bounds: bool | None = None) -> dict[str, Any]:
+        """Facts about W: links, neighbours, components, islands, symmetry, standardisation, strongest links.
+
+        degrees : [neighbours, regions that have so many], the histogram. density : links by possible links.
+        rho_low, rho_high : the admissible interval of ρ; None above 1,000 regions unless `bounds` or already known.
+        """
+        from spillover.weights.describe import describe
+
+        return describe(self, bounds)
 
     def __repr__(self) -> str:
         neighbours = np.diff(self.matrix.indptr)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from spillover.errors import OptionError
 from spillover.panel.panel import Panel
-from spillover.simulation.admissible import refuse_problems
+from spillover.simulation.admissible import is_number, is_whole, refuse_problems, shown
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.simulate import simulate
 
@@ -222,23 +222,19 @@ def _type_problems(values: dict[str, Any]) -> list[str]:
     for name, value in values.items():
         if name == "system":
             if not isinstance(value, SystemConfig):
-                problems.append(f"system = {value!r} is not a SystemConfig")
+                problems.append(f"system = {shown(value)} is not a SystemConfig")
         elif name == "mobility":
             if value not in ("constant", "opportunity"):
-                problems.append(f"mobility = {value!r} is neither 'constant' nor 'opportunity'")
+                problems.append(f"mobility = {shown(value)} is neither 'constant' nor 'opportunity'")
         elif name == "sector_shares":
-            if not (isinstance(value, tuple) and value and all(_is_number(v) for v in value)):
-                problems.append(f"sector_shares = {value!r} is not a tuple of numbers")
+            if not (isinstance(value, tuple) and value and all(is_number(v) for v in value)):
+                problems.append(f"sector_shares = {shown(value)} is not a tuple of numbers")
         elif name in _WHOLE:
-            if not isinstance(value, int) or isinstance(value, bool):
-                problems.append(f"{name} = {value!r} is not a whole number")
-        elif not _is_number(value):
-            problems.append(f"{name} = {value!r} is not a finite number")
+            if not is_whole(value):
+                problems.append(f"{name} = {shown(value)} is not a whole number")
+        elif not is_number(value):
+            problems.append(f"{name} = {shown(value)} is not a finite number")
     return problems
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _range_problems(config: AgentConfig, sound: set[str]) -> list[str]:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillover.errors import EstimationError, OptionError
-from spillover.simulation.decay_table import fit_decay_table, fit_joint_decay
+from spillover.moderators.decay_table import fit_decay_table, fit_joint_decay
 
 BANDS = [(0, 50), (50, 100), (100, 200), (200, 300)]
 TRANSFERS = ([50, 30, 15, 5], [80, 50, 30, 15])
@@ -231,9 +231,13 @@ def test_edge_reading_recovers_an_exact_exponential_in_any_unit(decay, scale, un
     ("bands", "low", "high", "says"),
     [
         (BANDS, [50, 30, 15], [80, 50, 30, 15], "4 bands but 3 low"),
-        (BANDS, [80, 30, 15, 5], [50, 50, 30, 15], "low < high"),
+        (BANDS, [80, 30, 15, 5], [50, 50, 30, 15], "inverted"),
         (BANDS, [50, np.nan, 15, 5], [80, 50, 30, 15], "finite"),
         ([(0, 50), (60, 100), (100, 200)], [50, 30, 15], [80, 50, 30], "adjacent"),
+        ([(0, 50), (40, 100), (100, 200)], [50, 30, 15], [80, 50, 30], "do not overlap"),
+        ([(0, 50), (50, 100), (100, np.inf)], [50, 30, 15], [80, 50, 30], "an open band needs an end"),
+        (BANDS, [50, 30, 15, -5], [80, 50, 30, 15], "not negative"),
+        (BANDS, [50, 30, 15, 0], [80, 50, 30, 15], "no logarithm"),
         (BANDS[:2], [50, 30], [80, 50], "at least three"),
         ([(0, 50), (50,)], [50, 30], [80, 50], "one .nearest, farthest. pair"),
         (BANDS, ["many", 30, 15, 5], [80, 50, 30, 15], "expected: numbers"),
@@ -250,6 +254,12 @@ def test_unknown_and_impossible_readings():
         fit_decay_table(BANDS, *TRANSFERS, reading="intervals")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="more parameters"):
         fit_decay_table(BANDS, *TRANSFERS, reading="interval", law="shifted")
+    with pytest.raises(OptionError, match="more parameters"):
+        fit_decay_table(BANDS, *TRANSFERS, reading="ring", law="stretched")
+    with pytest.raises(OptionError, match="negative binomial"):
+        fit_decay_table(BANDS, *TRANSFERS, reading="edge", size=5.0)
+    with pytest.raises(OptionError, match="negative binomial"):
+        fit_decay_table(BANDS, *TRANSFERS, reading="interval", size=-1.0)
     with pytest.raises(OptionError, match="whole numbers"):
         fit_decay_table(BANDS, [50.5, 30, 15, 5], [80, 50.5, 30, 15], reading="interval")
 
@@ -259,3 +269,57 @@ def test_values_that_do_not_fall_have_no_decay():
         fit_decay_table(BANDS, [1, 2, 3, 4], [2, 3, 4, 5], reading="midpoint")
     with pytest.raises(EstimationError, match="inside all ranges"):
         fit_decay_table(BANDS, [1, 30, 1, 30], [2, 50, 2, 50], reading="set")
+
+
+# -- tables of other users: more bands, gaps, single numbers, zeros, other laws --------------------------
+
+FINE = [(0, 20), (20, 50), (50, 90), (90, 150), (150, 230), (230, 330)]
+
+
+def band_means(bands, value):
+    """Averages over distance by Simpson's rule on a fine grid: independent of the quadrature that is tested."""
+    from scipy.integrate import simpson
+
+    grids = [np.linspace(*band, 2001) for band in bands]
+    return np.array([simpson(value(grid), x=grid) / (grid[-1] - grid[0]) for grid in grids])
+
+
+@pytest.mark.parametrize(
+    ("law", "value", "half", "named"),
+    [
+        # half-distance of (1 + d/60)^−2: 60 (√2 − 1) = 24.85 km
+        ("shifted", lambda d: (1 + d / 60.0) ** -2.0, 60 * (np.sqrt(2) - 1), {"exponent": 2.0, "d0_km": 60.0}),
+        # half-distance of exp(−(.01 d)^.7): (ln 2)^(1/.7) / .01 = 59.24 km
+        ("stretched", lambda d: np.exp(-((0.01 * d) ** 0.7)), np.log(2) ** (1 / 0.7) / 0.01, {"shape": 0.7}),
+    ],
+)
+def test_laws_with_a_shape_are_recovered_from_exact_band_means(law, value, half, named):
+    means = 1e4 * band_means(FINE, value)
+    fit = fit_decay_table(FINE, means, means, reading="midpoint", law=law)
+    assert fit.parameter == "half_distance_km"
+    assert fit.half_distance_km == pytest.approx(half, rel=2e-3)  # the optimum is flat along half-distance and shape
+    assert fit.low < half < fit.high
+    assert {name: fit.statistics[name] for name in named} == pytest.approx(named, rel=2e-2)
+    inside = fit_decay_table(FINE, 0.9 * means, 1.1 * means, reading="set", law=law)
+    assert inside.half_low_km < half < inside.half_high_km
+
+
+def test_bands_with_gaps_and_single_numbers():
+    bands = [(0, 20), (50, 90), (150, 230)]
+    means = 500 * band_means(bands, lambda d: np.exp(-0.012 * d))
+    assert fit_decay_table(bands, means, means, reading="midpoint").value == pytest.approx(0.012, rel=1e-5)
+
+
+def test_a_range_that_begins_at_zero_bounds_the_set_on_one_side_only():
+    fit = fit_decay_table(BANDS, [50, 30, 15, 0], [80, 50, 30, 15], reading="set")
+    closed = fit_decay_table(BANDS, *TRANSFERS, reading="set")
+    assert fit.low == pytest.approx(closed.low)  # U4 still binds from below
+    assert fit.high > closed.high
+
+
+def test_negative_binomial_counts_widen_the_interval_and_tend_to_poisson():
+    poisson = fit_decay_table(BANDS, *TRANSFERS, reading="interval")
+    wide = fit_decay_table(BANDS, *TRANSFERS, reading="interval", size=5.0)
+    near = fit_decay_table(BANDS, *TRANSFERS, reading="interval", size=1e6)
+    assert wide.low < poisson.low < poisson.high < wide.high
+    assert (near.value, near.low, near.high) == pytest.approx((poisson.value, poisson.low, poisson.high), rel=1e-3)

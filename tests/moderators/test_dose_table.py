@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spillover.errors import OptionError
-from spillover.simulation.dose_table import fit_dose_table, reference_doses
+from spillover.errors import EstimationError, OptionError
+from spillover.moderators.dose_table import fit_dose_table, reference_doses
 from spillover.simulation.paper_tables import fit_table_1
 
 
@@ -66,7 +66,41 @@ def test_all_problems_of_a_dose_table_are_reported():
     with pytest.raises(OptionError, match="adjacent") as caught:
         fit_dose_table([(0, 50), (60, 100)], [100, 160], [150, 200])
     assert "do not tile" in str(caught.value)
-    with pytest.raises(OptionError, match="two dose bands"):
+    with pytest.raises(OptionError, match="at least two"):
         fit_dose_table([(0, 50)], [100], [150])
-    with pytest.raises(OptionError, match="two dose bands"):
+    with pytest.raises(OptionError, match="pair, one low"):
         fit_dose_table([(0, 50), (50,)], [100, 150], [150, 200])
+    with pytest.raises(OptionError, match="inverted"):
+        fit_dose_table([(0, 50), (50, 100)], [150, 150], [100, 200])
+    with pytest.raises(OptionError, match="whole numbers"):
+        fit_dose_table([(0, 50), (50, 100)], [100.5, 150], [150, 200], reading="interval")
+
+
+def test_other_readings_of_the_first_channel():
+    # middles 125 and 175 over 50: slope 1, error √300/50; the set is [0/50, 100/50]
+    table = ([(0, 50), (50, 100)], [100, 150], [150, 200])
+    middle = fit_dose_table(*table, reading="midpoint")
+    assert (middle.slope, middle.low, middle.high) == pytest.approx((1.0, 0.321, 1.679), abs=5e-4)
+    inside = fit_dose_table(*table, reading="set")
+    assert (inside.slope, inside.low, inside.high) == (None, 0.0, 2.0)
+    # by symmetry of the two ranges around 150 the likelihood of intervals is highest near the middle slope, and its
+    # interval is wider than that of counts known exactly
+    counted = fit_dose_table(*table, reading="interval")
+    assert counted.slope == pytest.approx(1.0, abs=0.05)
+    assert counted.low < middle.low
+    assert counted.high > middle.high
+
+
+def test_three_bands_and_a_falling_output():
+    fit = fit_dose_table([(0, 2), (2, 4), (4, 8)], [80, 60, 20], [100, 80, 60])
+    assert (fit.slope, fit.intercept, fit.linear) == (pytest.approx(-10.0), pytest.approx(100.0), True)
+    # middles (1, 90), (3, 70), (6, 40): pairs bound the slope by (70−100)/… from the ends of the ranges:
+    # lower max((60−100)/2, (20−80)/3, (20−100)/5) = −16; upper min((80−80)/2, (60−60)/3, (60−80)/5) = −4
+    assert (fit.set_low, fit.set_high) == pytest.approx((-16.0, -4.0))
+
+
+def test_ranges_that_do_not_tile_have_counts_but_no_edges():
+    table = ([(0, 50), (60, 100)], [100, 160], [150, 200])
+    assert fit_dose_table(*table, reading="midpoint").linear is None
+    with pytest.raises(EstimationError, match="no line"):
+        fit_dose_table([(0, 1), (1, 2), (2, 3)], [10, 90, 10], [11, 91, 11], reading="set")

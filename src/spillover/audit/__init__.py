@@ -1,0 +1,1 @@
+"""Is it a spillover? What every estimate must pass before its stars are read."""

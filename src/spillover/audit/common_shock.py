@@ -1,0 +1,330 @@
+"""Common shock or neighbour? What groups share, exact effects of groups and periods, common factors."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+from spillover.audit.absorbed import absorb_groups
+from spillover.audit.evidence import effect_facts, effect_rows, number, reason, tell_p, told
+from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
+from spillover.audit.group_shares import GroupShare, group_shares
+from spillover.audit.grouping import Grouping, resolve_groups
+from spillover.audit.part import AuditPart
+from spillover.audit.refit import refit
+from spillover.audit.rotate import averages, components, first_share, fit_without, standing_out
+from spillover.errors import DesignError, EstimationError, SpilloverError, SpilloverWarning, WeightsError, show_labels
+from spillover.models.result import SpatialFit
+from spillover.models.spec import Groups
+from spillover.panel.panel import Panel
+from spillover.typing import Progress, no_progress
+from spillover.weights.groups import within_groups
+from spillover.weights.weights import SpatialWeights
+
+QUESTION = "A neighbour's influence, or a shock that neighbours share?"
+LEAST_PERIODS = 8  # below it loadings and factors of a region rest on a handful of numbers
+LEAST_LEFT = 4  # periods that the averages of all variables must leave
+MUCH = 0.10  # share beyond chance from which a variable counts as shared by groups
+
+
+@dataclass
+class _Found:
+    """What is collected on the way."""
+
+    variable: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def add(self, fit: SpatialFit, key: str, words: str, name: str | None = None) -> FocusEffects:
+        """Rows and facts of one more fit."""
+        effects = focus_effects(fit, name or self.variable)
+        self.rows += effect_rows(fit, effects, evidence="model", what=words)
+        self.facts |= effect_facts(f"common_shock.{key}", effects)
+        return effects
+
+
+def audit_common_shock(
+    fit: SpatialFit,
+    variable: str | None = None,
+    *,
+    groups: Groups = None,
+    within: SpatialWeights | None = None,
+    factors: int = 2,
+    progress: Progress = no_progress,
+) -> AuditPart:
+    """Look for what regions share: shocks to a group of regions in a period, and common factors.
+
+    Three pieces of evidence: the share of each variable's within variance that is group × period; the model with links
+    inside groups only, once with ordinary period effects and once with one effect per group and period (treated
+    exactly, on the same regions with the same W); and the model with common factors whose effect differs by region, by
+    averages over all regions (Pesaran 2006) and by principal components (Bai 2009; Shi & Lee 2017).
+
+    Parameters
+    ----------
+    fit : a panel model.
+    groups : column of `panel.groups`, or region → group; those of the fit, else the panel's only grouping.
+    within : W for the comparison inside groups, links inside groups only; that of the fit, cut at the borders, by
+        default. Few neighbours (3 or 4) leave more to learn from than groups in which all neighbour all.
+    factors : principal components that are tried, 1 … factors; from 8 periods on.
+
+    Returns
+    -------
+    AuditPart "common-shock". Facts `common_shock.group_share.outcome`, `.variable`, `.chance`;
+    `common_shock.ordinary.spillover` and `common_shock.exact.spillover`, each also with `_low`, `_high`, `_half_width`,
+    `_p_value` and `_smallest` (what would be seen four times out of five) before the dot, and `.own`;
+    `common_shock.averages.…`, `common_shock.components_1.…`; `factors.estimate.spillover`, `factors.p_value.spillover`,
+    … of as many components as stand out from independent errors, at least one.
+
+    Raises
+    ------
+    DesignError : groups that were asked for and divide nothing. WeightsError : `within` crosses groups (the effect of
+    W y beside group × period effects would be an artefact), or no link stays inside a group.
+
+    Factors are treated as known, so intervals of the factor models are a little short.
+    """
+    name = choose_variable(fit, variable)
+    found = _Found(name)
+    as_fitted = found.add(fit, "as_fitted", "as fitted")
+    grouping = resolve_groups(fit, groups)
+    if grouping is None:
+        found.skipped.append("Effects of groups: no groups of regions are known; name them with groups=….")
+    else:
+        progress("what groups share", 0.1)
+        _look_at_shares(found, fit, grouping)
+        progress("effects of groups and periods", 0.3)
+        _look_inside(found, fit, grouping, within, asked=groups is not None or within is not None)
+        _absorb(found, fit, grouping)
+    progress("common factors", 0.6)
+    _look_at_factors(found, fit, as_fitted, factors)
+    return _part(found)
+
+
+def _part(found: _Found) -> AuditPart:
+    import pandas as pd
+
+    table = pd.DataFrame(found.rows)
+    return AuditPart("common-shock", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
+
+
+def _look_at_shares(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
+    shares = group_shares(fit, grouping, found.variable)
+    for each in shares:
+        found.rows.append(
+            {
+                "evidence": "group share",
+                "what": each.variable,
+                "period": "all" if each.period is None else str(each.period),
+                "share": each.share,
+                "chance": each.chance,
+            }
+        )
+    total = {each.variable: each for each in shares if each.period is None}
+    outcome, regressor = total[fit.design.response], total[found.variable]
+    found.facts |= {
+        "common_shock.group_share.outcome": outcome.share,
+        "common_shock.group_share.variable": regressor.share,
+        "common_shock.group_share.chance": outcome.chance,
+        "common_shock.group_share_beyond.outcome": outcome.beyond,
+        "common_shock.group_share_beyond.variable": regressor.beyond,
+    }
+    lagged = total.get(f"W*{found.variable}")
+    text = (
+        f"{grouping.name.capitalize()} × period means account for {100 * outcome.share:.0f} % of what varies within "
+        f"regions in {outcome.variable} and for {100 * regressor.share:.0f} % in {regressor.variable}; "
+        f"{100 * outcome.chance:.0f} % would be chance."
+    )
+    if lagged is not None:
+        found.facts["common_shock.group_share.neighbours"] = lagged.share
+        text += f" Of the neighbours' {regressor.variable} it is {100 * lagged.share:.0f} %."
+    found.sentences.append(text + _tell_period(shares, outcome))
+
+
+def _tell_period(shares: list[GroupShare], outcome: GroupShare) -> str:
+    """The period that stands out, if one does."""
+    by_period = [each for each in shares if each.variable == outcome.variable and each.period is not None]
+    if len(by_period) < 3:
+        return ""
+    ordered = sorted(by_period, key=lambda each: each.share)
+    top, middle = ordered[-1], ordered[len(ordered) // 2]
+    if top.beyond < MUCH or top.beyond < 1.5 * max(middle.beyond, 0.0):
+        return ""
+    return (
+        f" It is most in {top.period}, {100 * top.share:.0f} % of {top.variable} (half of the periods are at or below "
+        f"{100 * middle.share:.0f} %)."
+    )
+
+
+# -- groups ------------------------------------------------------------------------------------------------
+
+
+def _look_inside(
+    found: _Found, fit: SpatialFit, grouping: Grouping, weights: SpatialWeights | None, *, asked: bool
+) -> None:
+    if fit.weights is None:
+        found.skipped.append("Effects of groups with neighbours: the model has no W.")
+        return
+    try:
+        inside = within_groups(fit.weights, grouping.mapping) if weights is None else weights
+        panel = fit.panel.select(regions=inside.regions)
+        inside = inside.align(panel.regions)
+    except WeightsError as error:
+        if asked:
+            raise
+        found.skipped.append(f"Effects of groups: {reason(error)}.")
+        return
+    gone = [region for region in fit.panel.regions if region not in set(panel.regions)]
+    said: list[str] = []
+    grouped = _try(found, fit, panel, inside, grouping, said)
+    if grouped is None:
+        return
+    model, effects, words = grouped
+    ordinary = refit(model, panel=panel, weights=inside, groups=None)
+    plain = found.add(ordinary, "ordinary", f"links inside {grouping.plural}, period effects")
+    found.sentences.append(_tell_groups(grouping, plain, effects, len(panel.regions), words))
+    if gone:
+        lost = sorted(set(grouping.labels) - {grouping.mapping[region] for region in panel.regions})
+        found.sentences.append(
+            f"{len(gone)} regions without a neighbour in their own {grouping.name} dropped out: {show_labels(gone, 30)}"
+            + (f"; with them all of {show_labels(lost, 60)}." if lost else ".")
+        )
+    found.sentences += said
+
+
+def _try(
+    found: _Found,
+    fit: SpatialFit,
+    panel: Panel,
+    inside: SpatialWeights,
+    grouping: Grouping,
+    said: list[str],
+) -> tuple[SpatialFit, FocusEffects, str] | None:
+    """Exact group × period effects; without W y where the groups cannot identify ρ."""
+    groups = {region: grouping.mapping[region] for region in panel.regions}
+    effects = fit.spec.effects if fit.spec.has_period_effects else "two-way" if panel.shape[1] > 1 else "time"
+    without_lag = {"sdm": "slx", "sar": "slx", "gns": "slx", "sac": "slx", "sdem": "slx", "sem": "ols"}
+    for model in dict.fromkeys((fit.spec.model, without_lag.get(fit.spec.model, fit.spec.model))):
+        lagged = fit.spec.lagged if model in ("slx", "sdm", "sdem", "gns") else None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SpilloverWarning)
+            try:
+                made = refit(
+                    fit, panel=panel, weights=inside, groups=groups, effects=effects, model=model, lagged=lagged
+                )
+            except WeightsError:
+                raise
+            except (DesignError, EstimationError) as error:
+                found.skipped.append(f"Group × period effects in a {model} model: {reason(error)}.")
+                continue
+        said += [f"{str(each.message)[:1].upper()}{str(each.message)[1:]}." for each in caught]
+        words = f"links inside {grouping.plural}, {grouping.name} × period effects"
+        words += "" if model == fit.spec.model else f" ({model})"
+        return made, found.add(made, "exact", words), model
+    return None
+
+
+def _absorb(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
+    """The same W with ordinary and with group × period effects, in an SLX model."""
+    if fit.weights is None:
+        return
+    try:
+        pair = absorb_groups(fit, found.variable, grouping)
+    except SpilloverError as error:
+        found.skipped.append(f"The same neighbours with {grouping.name} × period effects: {reason(error)}.")
+        return
+    for key, effects in (("same_w_ordinary", pair.ordinary), ("same_w_grouped", pair.grouped)):
+        found.facts |= effect_facts(f"common_shock.{key}", effects)
+        words = "period effects" if key == "same_w_ordinary" else f"{grouping.name} × period effects"
+        found.rows += effect_rows(fit, effects, evidence="model", what=f"the same W, {words} (slx)")
+    if pair.ordinary.spillover is not None and pair.grouped.spillover is not None:
+        found.sentences.append(
+            f"With all neighbours, across borders too, and no spatial lag of the outcome (SLX), the spillover is "
+            f"{told(pair.ordinary.spillover)} with ordinary period effects and {told(pair.grouped.spillover)} with one "
+            f"effect per {grouping.name} and period."
+        )
+
+
+def _tell_groups(grouping: Grouping, plain: FocusEffects, exact: FocusEffects, n: int, model: str) -> str:
+    where = f"With links inside {grouping.plural} only ({n} regions, {model})"
+    parts = []
+    if plain.spillover is not None and exact.spillover is not None:
+        parts.append(
+            f"the spillover is {told(plain.spillover)} with ordinary period effects and {told(exact.spillover)} with "
+            f"one effect per {grouping.name} and period"
+        )
+    parts.append(f"the effect at home {told(plain.own)} and {told(exact.own)}")
+    text = f"{where} " + "; ".join(parts) + "."
+    if plain.spillover is None or exact.spillover is None:
+        return text
+    shrunk = abs(exact.spillover.value) < 0.5 * abs(plain.spillover.value)
+    if plain.spillover.p_value < 0.05 <= exact.spillover.p_value:
+        return text + f" What regions of one {grouping.name} share in a period carries the spillover."
+    if shrunk:
+        return text + f" More than half of it is shared by the regions of a {grouping.name} in a period."
+    if exact.spillover.p_value < 0.05:
+        return text + f" It is there also between regions of one {grouping.name}."
+    return text
+
+
+# -- factors -----------------------------------------------------------------------------------------------
+
+
+def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, factors: int) -> None:
+    t = fit.design.shape[1]
+    segments = len(fit.design.transformation.segment_means)
+    if t < LEAST_PERIODS or not fit.spec.has_region_effects:
+        found.skipped.append(
+            f"Common factors with loadings by region: {t} periods are too few, {LEAST_PERIODS} are needed."
+            if t < LEAST_PERIODS
+            else "Common factors with loadings by region: the model has no region effects."
+        )
+        return
+    share, chance = first_share(fit)
+    found.facts |= {"common_shock.first_component_share": share, "common_shock.first_component_chance": chance}
+    told_rows = []
+    chosen = f"components_{min(max(standing_out(fit), 1), factors)}"
+    for key, words, make in _factor_models(fit, factors):
+        if key == "averages" and t - segments - 1 - len(fit.design.own) < LEAST_LEFT:
+            found.skipped.append(f"Averages over all regions as factors: {t} periods do not leave {LEAST_LEFT}.")
+            continue
+        try:
+            rotated = make()
+        except SpilloverError as error:
+            found.skipped.append(f"{words}: {reason(error)}.")
+            continue
+        effects = found.add(rotated.fit, key, words, rotated.names[found.variable])
+        told_rows.append((words, effects))
+        if key == chosen:
+            facts = effect_facts("factors", effects)
+            found.facts |= {
+                name.replace("factors.", "factors.estimate.").replace("factors_", "factors."): value
+                for name, value in facts.items()
+            }
+    text = (
+        f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
+        f"independent errors would give up to about {100 * chance:.0f} %, persistent ones more."
+    )
+    found.sentences.append(text + _tell_factors(as_fitted, told_rows))
+
+
+def _factor_models(fit: SpatialFit, factors: int) -> list[tuple[str, str, Any]]:
+    made: list[tuple[str, str, Any]] = [
+        ("averages", "averages over all regions as factors", lambda: fit_without(fit, averages(fit)))
+    ]
+    for count in range(1, factors + 1):
+        words = f"{count} principal component{'s' if count > 1 else ''} as factors"
+        made.append((f"components_{count}", words, lambda count=count: components(fit, count)))
+    return made
+
+
+def _tell_factors(as_fitted: FocusEffects, rows: list[tuple[str, FocusEffects]]) -> str:
+    parts = [f"{told(each.spillover)} with {words}" for words, each in rows if each.spillover is not None]
+    if not parts or as_fitted.spillover is None:
+        return ""
+    base = as_fitted.spillover
+    text = f" The spillover is {number(base.value)} as fitted; " + "; ".join(parts) + "."
+    if base.p_value < 0.05 and all(each.spillover.p_value >= 0.05 for _, each in rows if each.spillover is not None):
+        text += f" It was distinguishable from zero ({tell_p(base.p_value)}) and is not once factors are allowed for."
+    return text

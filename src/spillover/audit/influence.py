@@ -1,0 +1,379 @@
+"""Do a few regions, periods or groups make the result? Leave-one-out, variance shares, small counts, Poisson."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from spillover.audit.evidence import effect_facts, effect_rows, number, reason, told
+from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects, read_effect
+from spillover.audit.grouping import Grouping, resolve_groups
+from spillover.audit.light import light
+from spillover.audit.part import AuditPart
+from spillover.audit.refit import refit
+from spillover.audit.shifted import refit_periods
+from spillover.errors import SpilloverError, SpilloverWarning, show_labels
+from spillover.models.counts import fit_counts
+from spillover.models.result import SpatialFit
+from spillover.models.spec import Groups
+from spillover.panel.panel import Panel
+from spillover.typing import FloatArray, Progress, no_progress
+
+QUESTION = "Do a few regions, periods or groups make the result?"
+MOST = 250  # regions left out one at a time; beyond, those with the largest share of the regressor's variance
+MOST_LARGE, LARGE = 40, 1_000  # the same for maps of more regions than LARGE, where one fit takes longer
+SMALL_COUNT = 20.0
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Left:
+    """The effects without one thing: what kind of thing, its name, and what else had to go with it."""
+
+    kind: str
+    name: str
+    effects: FocusEffects
+    also: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    variable: str
+    base: FocusEffects
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def add(self, fit: SpatialFit, effects: FocusEffects, without: str, name: str) -> None:
+        self.rows += effect_rows(fit, effects, without=without, name=name)
+
+
+def audit_influence(
+    fit: SpatialFit,
+    variable: str | None = None,
+    *,
+    groups: Groups = None,
+    counts: str | None = None,
+    small: float = SMALL_COUNT,
+    progress: Progress = no_progress,
+) -> AuditPart:
+    """Estimate without one region, one period, one group at a time; without small counts; as counts.
+
+    Parameters
+    ----------
+    fit : the model; W is cut to the regions that are left, rows standardised anew, and a region that loses its last
+        neighbour goes too (named).
+    groups : column of `panel.groups`, or region → group; those of the fit, else the panel's only grouping.
+    counts : panel variable with the counts behind the outcome (patents), or behind the regressor (firms): the model is
+        estimated without regions that have fewer than `small` of them per period on average.
+    small : that number.
+
+    Returns
+    -------
+    AuditPart "influence". Facts `influence.region_low.spillover` and `_high` (range over single regions left out),
+    `influence.region_changes.spillover` (how many single regions decide whether the 5 % test rejects), the same of
+    period and group; `influence.first_half.spillover`, `influence.second_half.spillover`,
+    `influence.without_small.spillover`, `influence.poisson.spillover` beside `influence.log_slx.spillover` (each with
+    `_p_value`, `_low`, `_high` before the dot); `influence.largest_share.variable`, `.outcome` (share of the within
+    variance that the largest region holds; 1/n each would be even).
+
+    Poisson (quasi-)maximum likelihood needs no logarithm of small numbers: where it disagrees with logs, small counts
+    carry the variance. It has W x and no W y, so that it is compared with the SLX form of the same model.
+
+    Cost: n + t + groups fits; above 250 regions the 250 (above 1,000: 40) with most of the regressor's variance.
+    """
+    name = choose_variable(fit, variable)
+    if counts is not None:
+        _ = fit.panel[counts]
+    found = _Found(name, focus_effects(fit, name))
+    grouping = resolve_groups(fit, groups)
+    found.add(fit, found.base, "nothing", "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpilloverWarning)
+        shares = _look_at_shares(found, fit)
+        _leave_regions(found, fit, shares, lambda text, share: progress(text, 0.6 * share))
+        _leave_periods(found, fit)
+        progress("halves and groups", 0.7)
+        _leave_groups(found, fit, grouping)
+        _compare_halves(found, fit)
+        progress("small counts", 0.9)
+        _leave_small(found, fit, counts, small)
+        _count(found, fit, counts)
+    import pandas as pd
+
+    table = pd.DataFrame(found.rows)
+    return AuditPart("influence", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
+
+
+def called(panel: Panel, region: str) -> str:
+    """A region as sentences show it: its name with its id, or its id alone."""
+    name = panel.names[panel.regions.index(region)]
+    return region if name == region else f"{name} ({region})"
+
+
+# -- who varies ----------------------------------------------------------------------------------------------
+
+
+def _look_at_shares(found: _Found, fit: SpatialFit) -> FloatArray:
+    """(n,) share of each region in the within variance of the regressor; rows and facts of the largest."""
+    design, panel = fit.design, fit.panel
+    n = len(design.regions)
+    shares = {}
+    for key, values in (
+        ("variable", design.block[design.own[found.variable]]),
+        ("outcome", design.y),
+    ):
+        squares = np.sum(np.asarray(values) ** 2, axis=1)
+        shares[key] = squares / squares.sum()
+        found.facts[f"influence.largest_share.{key}"] = float(shares[key].max())
+    top = np.argsort(shares["variable"])[::-1][:3]
+    told_top = ", ".join(f"{called(panel, panel.regions[i])} {100 * shares['variable'][i]:.0f} %" for i in top)
+    first = int(np.argmax(shares["outcome"]))
+    found.sentences.append(
+        f"Of what varies within regions in {found.variable}, the largest shares are those of {told_top} (an even share "
+        f"is {100 / n:.1f} %); of the outcome, {called(panel, panel.regions[first])} has "
+        f"{100 * shares['outcome'][first]:.0f} %."
+    )
+    return shares["variable"]
+
+
+# -- one at a time -------------------------------------------------------------------------------------------
+
+
+def _leave_regions(found: _Found, fit: SpatialFit, shares: FloatArray, progress: Progress) -> None:
+    panel = light(fit)
+    regions = panel.regions
+    most = MOST_LARGE if len(regions) > LARGE else MOST
+    order = sorted(np.argsort(shares)[::-1][:most])
+    if len(order) < len(regions):
+        found.skipped.append(
+            f"Leaving out one region at a time: only the {len(order)} with most of the variance of {found.variable}."
+        )
+    left = []
+    for done, at in enumerate(order):
+        kept = [region for region in regions if region != regions[at]]
+        name = called(panel, regions[at])
+        made = _try(found, name, partial(refit, fit, panel=panel.select(regions=kept)))
+        progress(f"without one region: {done + 1} of {len(order)}", (done + 1) / len(order))
+        if made is None:
+            continue
+        also = tuple(called(panel, region) for region in kept if region not in set(made.panel.regions))
+        left.append(Left("region", name, focus_effects(made, found.variable), also))
+        found.add(made, left[-1].effects, "region", name)
+    _summarise(found, "region", left)
+
+
+def _leave_periods(found: _Found, fit: SpatialFit) -> None:
+    periods = fit.panel.periods
+    least = 3 if fit.spec.has_region_effects else 2
+    if len(periods) < least:
+        found.skipped.append(f"Leaving out one period at a time: {len(periods)} periods are too few.")
+        return
+    left = []
+    for gone in periods:
+        kept = tuple(period for period in periods if period != gone)
+        made = _try(found, str(gone), partial(refit_periods, fit, kept))
+        if made is not None:
+            left.append(Left("period", str(gone), focus_effects(made, found.variable)))
+            found.add(made, left[-1].effects, "period", str(gone))
+    _summarise(found, "period", left)
+
+
+def _leave_groups(found: _Found, fit: SpatialFit, grouping: Grouping | None) -> None:
+    if grouping is None:
+        found.skipped.append("Leaving out one group at a time: no groups are known; name them with groups=….")
+        return
+    left, panel = [], light(fit)
+    for label in sorted(grouping.members):
+        kept = [region for region, own in grouping.mapping.items() if own != label]
+        made = _try(found, label, partial(refit, fit, panel=panel.select(regions=kept)))
+        if made is not None:
+            left.append(Left(grouping.name, label, focus_effects(made, found.variable)))
+            found.add(made, left[-1].effects, "group", label)
+    _summarise(found, "group", left)
+
+
+def _compare_halves(found: _Found, fit: SpatialFit) -> None:
+    periods = fit.panel.periods
+    t = len(periods)
+    half = (t + 1) // 2
+    if half < 2 or t < 4:
+        found.skipped.append(f"Earlier against later periods: {t} periods are too few.")
+        return
+    said = []
+    for key, words, kept in (("first_half", "first", periods[:half]), ("second_half", "second", periods[-half:])):
+        span = f"{kept[0]}–{kept[-1]}"
+        made = _try(found, f"all but {span}", partial(refit_periods, fit, kept))
+        if made is None:
+            continue
+        effects = focus_effects(made, found.variable)
+        found.add(made, effects, f"all but the {words} half of the periods", span)
+        found.facts |= effect_facts(f"influence.{key}", effects)
+        said.append(f"{span}: {_both(effects)}")
+    if said:
+        found.sentences.append("By time, " + "; ".join(said) + ".")
+
+
+def _both(effects: FocusEffects) -> str:
+    parts = [f"{told(effects.own)} at home"]
+    if effects.spillover is not None:
+        parts.append(f"spillover {told(effects.spillover)}")
+    return ", ".join(parts)
+
+
+def _try(found: _Found, name: str, make: Callable[[], SpatialFit]) -> SpatialFit | None:
+    try:
+        return make()
+    except SpilloverError as error:
+        found.skipped.append(f"Without {name}: {reason(error)}.")
+        return None
+
+
+def _summarise(found: _Found, kind: str, left: Sequence[Left]) -> None:
+    if not left:
+        return
+    also = {each.name: each.also for each in left if each.also}
+    for effect, base in found.base.items():
+        values = [(getattr(each.effects, effect), each) for each in left]
+        low, high = min(values, key=lambda pair: pair[0].value), max(values, key=lambda pair: pair[0].value)
+        turned = [each for value, each in values if (value.p_value < LEVEL) != (base.p_value < LEVEL)]
+        flipped = [each for value, each in values if value.value * base.value < 0]
+        found.facts |= {
+            f"influence.{kind}_low.{effect}": low[0].value,
+            f"influence.{kind}_high.{effect}": high[0].value,
+            f"influence.{kind}_changes.{effect}": float(len(turned)),
+            f"influence.{kind}_sign_changes.{effect}": float(len(flipped)),
+        }
+        found.sentences.append(_tell_range(effect, base, low, high, turned, left[0].kind, len(left)))
+    if also:
+        parts = [f"{show_labels(lost)} with {name}" for name, lost in also.items()]
+        found.sentences.append(f"Regions that lose their last neighbour go too: {show_labels(parts, 12)}.")
+
+
+def _tell_range(
+    effect: str,
+    base: Effect,
+    low: tuple[Effect, Left],
+    high: tuple[Effect, Left],
+    turned: Sequence[Left],
+    kind: str,
+    count: int,
+) -> str:
+    what = "The effect at home" if effect == "own" else "The spillover"
+    width = (base.high - base.low) / 2.0
+    text = (
+        f"{what} ({number(base.value, width)}) lies between {number(low[0].value, width)} (without {low[1].name}) and "
+        f"{number(high[0].value, width)} (without {high[1].name}) when one {kind} is left out"
+    )
+    seen = base.p_value < LEVEL
+    if not turned:
+        return text + (f"; it is told from zero in all {count} cases." if seen else "; it is never told from zero.")
+    names = show_labels((each.name for each in turned), 8)
+    if seen:
+        return f"{text}; without {names} it is not told from zero."
+    return f"{text}; it is told from zero only without {names}."
+
+
+# -- small counts --------------------------------------------------------------------------------------------
+
+
+def _leave_small(found: _Found, fit: SpatialFit, counts: str | None, small: float) -> None:
+    if counts is None:
+        found.skipped.append("Regions with small counts: name the panel variable with the counts, counts=….")
+        return
+    panel = fit.panel
+    mean = panel[counts].mean(axis=1)
+    few = [region for region, value in zip(panel.regions, mean, strict=True) if not value >= small]
+    if not few:
+        found.sentences.append(f"No region has fewer than {small:g} {panel.label(counts)} per period on average.")
+        return
+    kept = [region for region in panel.regions if region not in set(few)]
+    design = fit.design
+    squares = np.sum(design.y**2, axis=1)
+    share = float(squares[[panel.regions.index(region) for region in few]].sum() / squares.sum())
+    found.facts["influence.small_regions"] = float(len(few))
+    found.facts["influence.small_share"] = share
+    made = None
+    if len(kept) >= 10:
+        made = _try(found, f"regions below {small:g} {counts}", partial(refit, fit, panel=panel.select(regions=kept)))
+    many = len(few) > 1
+    text = (
+        f"{len(few)} of {len(panel.regions)} regions {'have' if many else 'has'} fewer than {small:g} "
+        f"{panel.label(counts)} per period and {'hold' if many else 'holds'} {100 * share:.0f} % of what varies within "
+        f"regions in the outcome"
+    )
+    if made is None:
+        found.sentences.append(text + "; too few are left without them.")
+        return
+    effects = focus_effects(made, found.variable)
+    found.add(made, effects, "small counts", f"{len(few)} regions below {small:g} {counts}")
+    found.facts |= effect_facts("influence.without_small", effects)
+    lost = [called(panel, region) for region in kept if region not in set(made.panel.regions)]
+    also = f"; {show_labels(lost)} had no neighbour left" if lost else ""
+    found.sentences.append(f"{text}. Without them ({len(made.panel.regions)} regions left{also}): {_both(effects)}.")
+
+
+def _count(found: _Found, fit: SpatialFit, counts: str | None) -> None:
+    """Poisson and log-linear SLX of the same regressors."""
+    spec, design = fit.spec, fit.design
+    inside = design.response[4:-1] if _is_log(design.response) else None
+    outcome = counts if counts is not None and _is_count_of(fit, counts) else inside
+    if outcome is None:
+        found.skipped.append("Poisson: the outcome is not a logarithm of something that could be counted.")
+        return
+    if spec.groups is not None or spec.segments is not None:
+        found.skipped.append("Poisson: it knows region and period effects, not those of groups or segments.")
+        return
+    right = spec.formula.split("~", 1)[1]
+    w = fit.roles.regressors if fit.roles.regressors is not None else fit.weights
+    lagged = tuple(design.neighbour) or None if spec.has_lagged_regressors else None
+    try:
+        poisson = fit_counts(f"{outcome} ~{right}", fit.panel, w, effects=spec.effects, lagged=lagged)
+        logs = refit(fit, model="slx" if w is not None else "ols", weights=w, lagged=lagged)
+    except SpilloverError as error:
+        found.skipped.append(f"Poisson: {reason(error)}.")
+        return
+    estimates = poisson.semi_elasticities()
+    own = read_effect(estimates, f"direct: {found.variable}")
+    has_lag = found.variable in poisson.design.neighbour
+    counted = FocusEffects(
+        found.variable, own, read_effect(estimates, f"indirect: {found.variable}") if has_lag else None
+    )
+    logged = focus_effects(logs, found.variable)
+    found.facts |= effect_facts("influence.poisson", counted) | effect_facts("influence.log_slx", logged)
+    found.rows += [
+        {**row, "rho": None} for row in effect_rows(fit, counted, without="logs", name=f"Poisson, {outcome}")
+    ]
+    found.add(logs, logged, "W y", "logs, SLX")
+    found.sentences.append(
+        f"Poisson for {outcome} (large regions count for more, no logarithm): {_both(counted)}; the same regressors in "
+        f"logs (SLX): {_both(logged)}."
+    )
+
+
+def _is_log(response: str) -> bool:
+    """Whether the whole response is one logarithm: "log(a / b)", not "log(a) - log(b)"."""
+    if not (response.startswith("log(") and response.endswith(")")):
+        return False
+    depth = 0
+    for at, sign in enumerate(response):
+        depth += (sign == "(") - (sign == ")")
+        if depth == 0 and at >= 4 and at < len(response) - 1:
+            return False
+    return True
+
+
+def _is_count_of(fit: SpatialFit, counts: str) -> bool:
+    """Whether the counts move with the outcome: the logarithms differ by less than they vary."""
+    values = fit.panel[counts]
+    if not (values > 0).any() or not _is_log(fit.design.response):
+        return False
+    plain = replace(fit.design.transformation, groups=None, segments=None)
+    logs = plain.apply(np.log(np.maximum(values, 1e-9)))
+    return bool(np.corrcoef(logs.ravel(), np.asarray(fit.design.y).ravel())[0, 1] > 0.5)

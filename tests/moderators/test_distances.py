@@ -1,0 +1,100 @@
+"""Distances between regions: measured, read, aligned, refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from moderators.space import scatter, slx_panel
+from spillover.errors import AlignmentError, OptionError, WeightsError
+from spillover.moderators.distances import distances_of, measure_distances, read_distances
+from spillover.weights.points import Points
+
+IDS = ["a", "b", "c"]
+TABLE = pd.DataFrame([[0, 3, 9], [3, 0, 6], [9, 6, 0]], index=IDS, columns=IDS)
+
+
+def test_great_circle_by_hand():
+    # a degree of latitude on a sphere of radius 6371.0088 km is 111.195 km
+    found = measure_distances(Points(("p", "q"), np.array([[10.0, 50.0], [10.0, 51.0]]), True))
+    assert found.matrix[0, 1] == pytest.approx(np.pi / 180 * 6371.0088, rel=1e-9)
+    assert (found.unit, found.symmetric, found.shortest) == ("km", True, found.longest)
+
+
+def test_a_reach_keeps_the_near_pairs_only():
+    whole = scatter(30)
+    near = measure_distances(whole.points, reach_km=150.0)
+    links = near.links
+    assert links.data == pytest.approx(whole.matrix[links.row, links.col])
+    assert links.nnz == int((whole.matrix <= 150.0).sum()) - 30
+    assert near.ring(50.0, 150.0).nnz == whole.ring(50.0, 150.0).nnz
+    value = near.weigh(lambda d: np.exp(-0.01 * d)).toarray()
+    full = np.where(whole.matrix <= 150.0, np.exp(-0.01 * whole.matrix), 0.0)
+    np.fill_diagonal(full, 0.0)
+    assert value == pytest.approx(full)
+
+
+def test_rings_partition_the_pairs_and_the_first_holds_its_inner_edge():
+    square = Points(("a", "b", "c", "d"), np.array([[0, 0], [0, 0], [3, 4], [0, 10]], dtype=float), False)
+    found = measure_distances(square)
+    # a and b at 0, a/b–c at 5, a/b–d at 10, c–d at √(9 + 36) = 6.7
+    assert [found.ring(a, b).nnz for a, b in ((0, 5), (5, 7), (7, 10))] == [2 + 4, 2, 4]
+
+
+def test_a_table_in_any_order_with_gaps():
+    shuffled = TABLE.astype(float).loc[["c", "a", "b"], ["b", "c", "a"]]
+    shuffled.loc["a", "c"] = np.nan
+    found = read_distances(shuffled, what="rail", unit="minutes").align(["a", "b", "c"])
+    assert found.matrix.tolist() == [[0, 3, np.inf], [3, 0, 6], [9, 6, 0]]
+    assert (found.unit, found.symmetric, found.connected) == ("minutes", False, False)
+    assert found.notes == ("1 ordered pairs without a connection",)
+    assert found.weigh(lambda d: d + 1.0).tolist() == [[0, 4, 0], [4, 0, 7], [10, 7, 0]]
+    assert found.nearest.tolist() == [3, 3, 6]
+
+
+def test_a_file_is_read_with_leading_zeros(tmp_path):
+    path = tmp_path / "km.csv"
+    path.write_text("id,01,02\n01,0,5.5\n02,5.5,0\n")
+    found = read_distances(path)
+    assert found.regions == ("01", "02")
+    assert found.matrix[0, 1] == 5.5
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (lambda t: t.replace(3, -3), WeightsError, "negative"),
+        (lambda t: t + 1, WeightsError, "not zero"),
+        (lambda t: t.replace(3, "near"), WeightsError, "'near'"),
+        (lambda t: t.reset_index(drop=True), AlignmentError, "order|ids|both sides"),
+        (lambda t: t.astype(float).replace({3.0: np.nan, 9.0: np.nan}), WeightsError, "nothing connects.*\n.*a"),
+    ],
+)
+def test_tables_that_are_no_distances(change, error, says):
+    with pytest.raises(error, match=says):
+        read_distances(change(TABLE.astype(object)))
+
+
+def test_other_regions_than_the_panel_are_named():
+    distances = scatter(12)
+    panel = slx_panel(scatter(13), 4, 0)
+    with pytest.raises(AlignmentError, match="only in the panel: r012"):
+        distances_of(panel, distances)
+    assert distances_of(panel.select(regions=distances.regions), distances).n == 12
+
+
+def test_weights_are_not_taken_for_distances():
+    from simulated import named_weights
+
+    panel = slx_panel(scatter(12), 4, 0)
+    with pytest.raises(OptionError, match="weights are not distances"):
+        distances_of(panel, named_weights(np.ones((12, 12)) - np.eye(12)))
+
+
+def test_limits_of_size_and_reach():
+    places = Points(tuple(f"{i:05d}" for i in range(5001)), np.random.default_rng(0).uniform(0, 1, (5001, 2)), False)
+    with pytest.raises(WeightsError, match="reach_km"):
+        measure_distances(places)
+    with pytest.raises(OptionError, match="reach_km"):
+        measure_distances(scatter(12).points, reach_km=-1.0)
