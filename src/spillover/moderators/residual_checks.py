@@ -14,6 +14,7 @@ from spillover.inference.hypotheses import HypothesisTest
 from spillover.moderators.correlogram import BINS, correlation_range, pair_products
 from spillover.moderators.distance_design import consecutive
 from spillover.moderators.distances import Distances
+from spillover.moderators.residual_dependence import measure_dependence
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Period
 from spillover.typing import FloatArray
@@ -33,7 +34,8 @@ class ResidualChecks:
     serial : AR(1) coefficient of the errors, freed of the bias that removing region means makes; None with too few
         consecutive periods.
     moran : test of the null that residuals of near regions are unrelated.
-    range_km : r of c·e^(−d/r) − b fitted to the residual correlogram; 0 where Moran's I is not significant.
+    range_km : r of c·e^(−d/r) fitted to the residual correlogram, demeaning counted; 0 where Moran's I is not
+        significant.
     correlogram : (bins, 3) mean distance, correlation, number of pairs.
     """
 
@@ -70,9 +72,26 @@ def check_residuals(
     return ResidualChecks(
         serial=serial_correlation(residuals, transformation, periods),
         moran=moran,
-        range_km=correlation_range(table, offset=True) if related else 0.0,
+        range_km=_range(residuals, table, geography, transformation) if related else 0.0,
         correlogram=table,
     )
+
+
+def _range(residuals: FloatArray, table: FloatArray, geography: Distances, transformation: Transformation) -> float:
+    """The range of the errors: exact for what demeaning does where places are known, with an offset otherwise.
+
+    A range beyond half the map is not one that the map can show: noisy correlograms run there.
+    """
+    if geography.points is not None:
+        found = measure_dependence(
+            residuals,
+            geography.points.positions,
+            removes_regions=transformation.removes_regions,
+            removes_periods=transformation.removes_periods,
+        )
+        if 0 < found.range_km < geography.longest / 2.0:
+            return found.range_km
+    return min(correlation_range(table, offset=True), geography.longest / 2.0)
 
 
 def near_pattern(geography: Distances) -> sp.csr_matrix:
