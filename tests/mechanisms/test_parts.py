@@ -237,6 +237,15 @@ def test_the_curve_starts_at_the_estimate_and_its_inverse_inverts_it(result: Med
     assert correlation_at(float(slope_at(np.array([0.3]), 1.2, 0.9, 0.5)[0]), 1.2, 0.9, 0.5) == pytest.approx(0.3)
 
 
+def test_what_is_not_visible_has_nothing_to_undo(weights: dict[str, SpatialWeights]) -> None:
+    panel = simulate_system(weights, 6, seed=16)
+    noise = panel.with_variables({"m1": np.random.default_rng(3).normal(size=panel.shape)})
+    curve = mediate("y ~ x + m1", {"first": "m1 ~ x"}, "x", noise, lag=0).confounding("first")
+    assert not isinstance(curve, NotApplicable)
+    assert not curve.visible
+    assert "not visible to begin with" in curve.sentence()
+
+
 def test_at_the_break_even_the_effect_is_zero(result: MediationResult) -> None:
     for channel in ("first", "second", "third"):
         curve = result.confounding(channel)

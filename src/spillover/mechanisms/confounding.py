@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 
 from spillover.errors import OptionError
 from spillover.inference.hypotheses import NotApplicable
@@ -50,10 +51,13 @@ class ConfoundingCurve:
     std_errors: FloatArray
     break_even: FloatArray
     explained: FloatArray
+    visible: bool
 
     def sentence(self) -> str:
         """What the curve says, in words."""
         at = self.break_even[2]
+        if not self.visible:
+            return f"{self.channel}: the total effect is not visible to begin with, so there is nothing to undo."
         if not np.isfinite(at):
             return f"{self.channel}: no correlation of the errors makes the total effect zero."
         return (
@@ -96,12 +100,22 @@ def confounding_curve(
     found = [effect(value) for value in slopes]
     errors = [np.sqrt(np.maximum(np.diag(g @ estimates.cov @ g.T), 0.0)) for _, g in found]
     at_slope, at_zero = effect(slope)[0], effect(0.0)[0]
+    spread = effect(slope)[1][2]
+    error = float(np.sqrt(max(spread @ estimates.cov @ spread, 0.0)))
+    quantile = float(stats.norm.isf(0.025) if estimates.df is None else stats.t.isf(0.025, estimates.df))
     with np.errstate(divide="ignore", invalid="ignore"):
         zeros = np.where(at_slope != at_zero, slope * at_zero / (at_zero - at_slope), np.nan)
     even = np.array([correlation_at(value, *sigmas) for value in zeros])
     left = (1.0 - within_r_squared(inner)) * (1.0 - within_r_squared(outer))
     return ConfoundingCurve(
-        channel, grid, slopes, np.array([v for v, _ in found]), np.array(errors), even, even**2 * left
+        channel=channel,
+        correlations=grid,
+        slopes=slopes,
+        effects=np.array([v for v, _ in found]),
+        std_errors=np.array(errors),
+        break_even=even,
+        explained=even**2 * left,
+        visible=bool(abs(at_slope[2]) > quantile * error),
     )
 
 

@@ -68,9 +68,12 @@ class PathNumbers:
 
 
 def tabulate_paths(
-    wiring: Wiring, feedback_axis: Callable[[str, Feedback], Axis], shares: FloatArray | None = None
+    wiring: Wiring, feedback_axis: Callable[[str, Feedback], Axis], exact_up_to: int = DENSE_LIMIT
 ) -> PathNumbers:
-    """Tables of all paths; `feedback_axis` chooses how S^{-1} depends on ρ."""
+    """Tables of all paths.
+
+    feedback_axis : how S^{-1} depends on ρ.   exact_up_to : regions above which traces come from random probes.
+    """
     links: dict[tuple[str, str], Axis] = {key: LinkAxis(link) for key, link in wiring.links.items()}
     inverses: dict[str, Axis] = {
         e.name: feedback_axis(e.name, wiring.feedbacks[e.name]) if e.name in wiring.feedbacks else NoFeedback()
@@ -81,7 +84,7 @@ def tabulate_paths(
         axes: list[Axis] = []
         for link, equation in wiring.stations(path):
             axes += [links[link.source, link.target], inverses[equation]]
-        direct.add(path, tuple(axes), _space_of_trace(wiring, path))
+        direct.add(path, tuple(axes), _space_of_trace(wiring, path, exact_up_to))
         total.add(path, tuple(axes), _space_of_sum(wiring, path))
     with one_blas_thread():
         return PathNumbers(wiring, direct.tables(), total.tables())
@@ -130,7 +133,7 @@ def _matrices(wiring: Wiring, path: Path) -> tuple[dict[int, SpatialWeights], bo
     return weights, fed, diagonal
 
 
-def _space_of_trace(wiring: Wiring, path: Path) -> Where:
+def _space_of_trace(wiring: Wiring, path: Path, exact_up_to: int = DENSE_LIMIT) -> Where:
     weights, fed, diagonal = _matrices(wiring, path)
     if fed and len(weights) == 1 and not diagonal:
         (w,) = weights.values()
@@ -139,7 +142,7 @@ def _space_of_trace(wiring: Wiring, path: Path) -> Where:
     n = _size(wiring)
     if not fed:
         return ("sparse",), None
-    if n <= DENSE_LIMIT:
+    if n <= exact_up_to:
         return ("all columns",), lambda: MatrixSpace(np.eye(n), 1.0 / n, exact=True)
     probes = draw_probes(n)
     return ("probes",), lambda: MatrixSpace(probes, 1.0 / probes.size, exact=False)

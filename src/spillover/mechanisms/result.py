@@ -125,7 +125,7 @@ class MediationResult:
             executor,
             progress,
         )
-        values, discarded = paths_at(self.numbers, found.coefficients)
+        values, discarded = paths_at(self.numbers, found.coefficients, self.estimates.values)
         return self._drawn(Draws(self._sum_up(values), discarded + found.failed), level)
 
     def _drawn(self, found: Draws, level: float) -> pd.DataFrame:

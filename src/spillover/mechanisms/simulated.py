@@ -9,11 +9,11 @@ from spillover.inference.draws import draw_points
 from spillover.inference.estimates import Estimates
 from spillover.mechanisms.decomposition import PathNumbers, tabulate_paths
 from spillover.mechanisms.paths import interpolate
-from spillover.numerics.engine import DENSE_LIMIT
 from spillover.typing import FloatArray
 
 TOLERANCE = (1e-9, 1e-6)  # of interpolated inverses, on small maps and where traces come from probes
 LARGEST_TABLE = 4e6
+EXACT_LIMIT = 400  # regions up to which all columns cost less than 128 probes and their care
 
 
 def path_draws(numbers: PathNumbers, estimates: Estimates, draws: int, seed: int) -> tuple[FloatArray, int]:
@@ -27,11 +27,15 @@ def path_draws(numbers: PathNumbers, estimates: Estimates, draws: int, seed: int
     EstimationError : fewer than 100 draws, or more than half of them inadmissible.
     DesignError : a path with many feedbacks, whose table would not fit.
     """
-    return paths_at(numbers, draw_points(estimates, draws, seed))
+    return paths_at(numbers, draw_points(estimates, draws, seed), estimates.values)
 
 
-def paths_at(numbers: PathNumbers, points: FloatArray) -> tuple[FloatArray, int]:
-    """((r, paths, 3) own, spillover, total at the admissible ones of points (r, k); how many were not)."""
+def paths_at(numbers: PathNumbers, points: FloatArray, centre: FloatArray) -> tuple[FloatArray, int]:
+    """((r, paths, 3) own, spillover, total at the admissible ones of points (r, k); how many were not).
+
+    Above 400 regions the traces of the points come from random probes, moved by what is known at their centre (k,): the
+    error of the probes is then that of a small difference.
+    """
     feedbacks = numbers.wiring.feedbacks
     fine = np.ones(len(points), dtype=bool)
     for own in feedbacks.values():
@@ -43,10 +47,16 @@ def paths_at(numbers: PathNumbers, points: FloatArray) -> tuple[FloatArray, int]
             "more than half of the draws are outside the admissible parameters: simulation is meaningless here",
             fix='use method="delta", or leave out the ρ that is not determined',
         )
-    small = all(own.weights.n <= DENSE_LIMIT for own in feedbacks.values())
-    axes = {name: interpolate(own, kept[:, own.position], TOLERANCE[not small]) for name, own in feedbacks.items()}
+    exact = all(own.weights.n <= EXACT_LIMIT for own in feedbacks.values())
+    all_points = np.vstack([centre, kept])
+    axes = {
+        name: interpolate(own, all_points[:, own.position], TOLERANCE[not exact]) for name, own in feedbacks.items()
+    }
     _check_size(numbers, {name: axis.size for name, axis in axes.items()})
-    return tabulate_paths(numbers.wiring, lambda name, own: axes[name]).draws(kept), len(points) - len(kept)
+    found = tabulate_paths(numbers.wiring, lambda name, own: axes[name], EXACT_LIMIT).draws(all_points)
+    own_effects = found[1:, :, 0] + numbers.values(centre)[:, 0] - found[0, :, 0]
+    totals = found[1:, :, 2]
+    return np.stack([own_effects, totals - own_effects, totals], axis=-1), len(points) - len(kept)
 
 
 def _check_size(numbers: PathNumbers, nodes: dict[str, int]) -> None:

@@ -52,6 +52,7 @@ def inconsistencies(sections: Sections, columns: Sequence[str] | None) -> list[s
     problems += _weights(sections.weights, sections.data)
     problems += _repeated("[[derive]] name", [item.name for item in sections.derive])
     problems += _models(sections)
+    problems += _mechanisms(sections)
     problems += _audit(sections)
     if columns is not None:
         problems += _unknown_names(sections, columns)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from spillover.errors import SpilloverError
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.mechanisms.channels import find_channel
-from spillover.models.formula import parse_formula, term_name, variables_in
+from spillover.mechanisms.system import plain
+from spillover.models.formula import parse_formula, variables_in
 from spillover.panel.panel import Panel
 from spillover.study.config import MechanismsSection, ModelSection, StudyConfig
 from spillover.study.prepare import leave_out
@@ -102,11 +103,11 @@ def _weights(
 
 
 def _controls(section: MechanismsSection, main: ModelSection, treatment: str) -> tuple[str, ...]:
-    """The controls named, else the other regressors of the main model."""
+    """The controls named, else the regressors of the main model that are neither the treatment nor a mediator."""
     if section.controls is not None:
         return section.controls
-    wanted = term_name(treatment)
-    return tuple(name for name in parse_formula(main.formula).names if name != wanted and ":" not in name)
+    parts = {plain(text) for text in (treatment, *(c.mediator.split("~")[0] for c in section.channels))}
+    return tuple(name for name in parse_formula(main.formula).names if plain(name) not in parts and ":" not in name)
 
 
 def _parts(config: StudyConfig, outcome: str) -> tuple[str, ...]:
