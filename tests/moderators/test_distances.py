@@ -110,6 +110,21 @@ def test_weights_are_not_taken_for_distances():
         distances_of(panel, named_weights(np.ones((12, 12)) - np.eye(12)))
 
 
+def test_coordinates_that_are_swapped_or_no_degrees():
+    frame = pd.DataFrame({"id": ["a", "b"], "lon": [116.4, 121.5], "lat": [39.9, 31.2]})
+    found = measure_distances(frame, regions="id", coordinates=("lon", "lat"))
+    # the spherical law of cosines
+    a, b, gap = np.radians([39.9, 31.2, 121.5 - 116.4])
+    angle = np.arccos(np.sin(a) * np.sin(b) + np.cos(a) * np.cos(b) * np.cos(gap))
+    assert found.matrix[0, 1] == pytest.approx(6371.0088 * angle, rel=1e-9)
+    with pytest.raises(OptionError, match="north first"):
+        measure_distances(frame, regions="id", coordinates=("lat", "lon"))
+    with pytest.raises(WeightsError, match="swapped"):
+        measure_distances(frame[["lat", "lon"]].to_numpy(), regions=["a", "b"], lonlat=True)
+    with pytest.raises(OptionError, match="not clear whether"):
+        measure_distances(frame[["lon", "lat"]].to_numpy(), regions=["a", "b"])
+
+
 def test_limits_of_size_and_reach():
     places = Points(tuple(f"{i:05d}" for i in range(5001)), np.random.default_rng(0).uniform(0, 1, (5001, 2)), False)
     with pytest.raises(WeightsError, match="reach_km"):
