@@ -121,8 +121,8 @@ def components(fit: SpatialFit, count: int, *, tolerance: float = 1e-7, most: in
     Alternates between the factors (principal components of the residuals over time) and the model without them, as in
     Bai (2009, Econometrica 77:1229), with the spatial likelihood of Shi & Lee (2017, J. Econometrics 197:323). W y and
     W X take up a factor on which neighbours load alike, so that the residuals of the model as fitted may not show it,
-    and the alternation can stop at a lower maximum. It starts from those residuals, from what the own regressors leave, and
-    from outcome and regressors themselves, and the likeliest end is kept.
+    and the alternation can stop at a lower maximum. It starts from those residuals, from what the own regressors leave,
+    and from outcome and regressors themselves, and the likeliest end is kept.
     """
     ends = []
     for courses in _starts(fit, count):
