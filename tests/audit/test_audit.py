@@ -77,7 +77,7 @@ def test_no_spillover_in_a_large_sample_is_not_supported() -> None:
 
 
 def test_shocks_that_groups_share_are_found_out() -> None:
-    """No spillover; blocks of the map share shocks of sd 2 to outcome and regressor: textbook errors see a spillover."""
+    """No spillover; strips of the map share shocks to outcome and regressor: textbook errors see a spillover."""
     config = SpatialPanelConfig("sdm", 60, 10, regressors=(Regressor("x", 0.5, persistence=0.5),))
     panel, truth = so.simulate(config, 1)
     places = np.argsort(np.argsort(panel.geometry.centroid.x.to_numpy())) // 10  # six strips of ten
