@@ -90,8 +90,11 @@ def group_shocks(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, Fl
     return first[codes], second[codes]
 
 
-def common_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """A factor, AR(0.8), on which outcome and regressor load alike, neighbours with similar loadings (range 300 km)."""
+def weak_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """A factor, AR(0.8), on which outcome and regressor load alike, neighbours with similar loadings.
+
+    Loadings have sd 1 and correlation exp(−d/300 km); regions are 58 km apart.
+    """
     places = centroids(panel)[0]
     gaps = np.linalg.norm(places[:, None] - places[None], axis=2)
     root = np.linalg.cholesky(np.exp(-gaps / 300.0) + 1e-9 * np.eye(len(places)))
@@ -102,6 +105,12 @@ def common_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, F
         factor[s] = 0.8 * factor[s - 1] + 0.6 * rng.standard_normal()
     both = np.outer(loadings, factor)
     return both, both
+
+
+def strong_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """The same with loadings twice as large."""
+    outcome, regressor = weak_factor(panel, rng)
+    return 2.0 * outcome, 2.0 * regressor
 
 
 def one_trend(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
@@ -123,7 +132,8 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("serial", "no spillover, errors AR(0.8)", design(n, t, 0.0, 0.0, ar), "not stands"),
         Scenario("serial-31", "no spillover, errors AR(0.8)", design(31, t, 0.0, 0.0, ar), "not stands"),
         Scenario("groups", "no spillover, shocks of macro-regions", none, "not stands", group_shocks),
-        Scenario("factor", "no spillover, an omitted common factor", none, "not stands", common_factor),
+        Scenario("factor", "no spillover, an omitted common factor", none, "not stands", strong_factor),
+        Scenario("weak-factor", "no spillover, a weak omitted factor", none, "not stands", weak_factor),
         Scenario("trend", "no spillover, a trend in one region", none, "not stands", one_trend),
         Scenario("small", "a spillover, low power", with_power(30, 10, 0.25), "never not supported"),
     )
