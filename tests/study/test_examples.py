@@ -9,6 +9,8 @@ import pytest
 from spillover import cli
 from spillover.study.result import StudyResult
 
+NUMBERS = r"^{} \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \|"
+CHANNELS = "## Through which channels"
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -29,10 +31,8 @@ def treatment_row(result: StudyResult, model: str, effect: str) -> dict[str, Any
 @pytest.mark.data
 def test_the_page_has_the_numbers_of_the_run(example: Any) -> None:
     name, result = example
-    text = (EXAMPLES / name / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(
-        r"^\| (.+?) \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \|", text, re.M
-    )
+    text, _, channels = (EXAMPLES / name / "README.md").read_text(encoding="utf-8").partition(CHANNELS)
+    rows = re.findall(NUMBERS.format(r"\| (.+?)"), text, re.M)
     assert {row[0] for row in rows} == {m.name for m in result.models if m.model != "ols"}
     for model, *shown in rows:
         numbers = [float(number.replace("−", "-")) for number in shown]
@@ -42,6 +42,15 @@ def test_the_page_has_the_numbers_of_the_run(example: Any) -> None:
             assert (estimate, low, high) == pytest.approx(
                 (row["estimate"], row["conf_low"], row["conf_high"]), abs=0.0051
             ), (model, effect)
+
+    found = re.findall(NUMBERS.format(r"\| ([^|]+?) \|[^|]*?"), channels, re.M)
+    assert bool(found) is (result.mechanisms is not None)
+    for channel, *shown in found:
+        numbers = [float(number.replace("−", "-")) for number in shown]
+        for effect, three in zip(("own", "spillover"), (numbers[:3], numbers[3:]), strict=True):
+            term = f"{effect}: {channel}"
+            row = next(row for row in result.mechanisms.effects if row["term"] == term)
+            assert three == pytest.approx([row["estimate"], row["conf_low"], row["conf_high"]], abs=0.0051), term
 
 
 @pytest.mark.data
