@@ -114,6 +114,21 @@ def test_draws_of_the_paths_equal_dense_algebra_draw_by_draw(
         assert np.allclose(found[i, :, 2], total, atol=1e-7)
 
 
+def test_draws_from_probes_are_moved_to_the_exact_value(
+    result: MediationResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spillover.mechanisms import simulated
+
+    exact, _ = simulated.path_draws(result.numbers, result.estimates, 300, seed=7)
+    monkeypatch.setattr(simulated, "EXACT_LIMIT", 10)
+    rough, _ = simulated.path_draws(result.numbers, result.estimates, 300, seed=7)
+    assert np.allclose(rough[:, :, 2], exact[:, :, 2], atol=1e-5)  # totals need no probes; inverses to 1e-6
+    gap = rough[:, :, 0] - exact[:, :, 0]
+    # 128 probes of 50 regions: only the differences from the estimate carry their error
+    assert np.all(gap.std(axis=0) < 0.1 * exact[:, :, 0].std(axis=0))
+    assert np.all(np.abs(gap.mean(axis=0)) < 0.02 * exact[:, :, 0].std(axis=0))
+
+
 def test_simulation_agrees_with_the_delta_method(result: MediationResult) -> None:
     delta, drawn = result.effects(), result.effects(method="simulation", draws=4000)
     assert np.array_equal(delta["estimate"], drawn["estimate"])

@@ -17,6 +17,7 @@ from spillover.mechanisms.mediate import EquationOptions, mediate
 from spillover.mechanisms.result import MediationResult
 from spillover.mechanisms.robustness import delta_for, e_value, robustness_value
 from spillover.panel.panel import Panel
+from spillover.study.mechanisms import describe_mediation
 from spillover.weights.weights import SpatialWeights
 
 
@@ -121,6 +122,15 @@ def test_shapley_values_of_a_game_with_a_known_solution() -> None:
 def test_a_path_without_spatial_terms_has_nothing_to_attribute(weights: dict[str, SpatialWeights]) -> None:
     found = mediate("y ~ m1 + W*x + x", {"first": "m1 ~ x"}, "x", simulate_system(weights, 6, seed=2), weights, lag=0)
     assert set(found.attribution()["path"]) == {"not through a channel"}
+
+
+def test_a_system_without_space_is_told_as_one(weights: dict[str, SpatialWeights]) -> None:
+    found = mediate("y ~ x + m1", {"first": "m1 ~ x"}, "x", simulate_system(weights, 6, seed=2), lag=0)
+    assert found.attribution().empty
+    assert "nothing next door" in found.sentences()[1]
+    assert "first" in found.summary()
+    assert set(found.simultaneous()["effect"]) == {"own", "spillover"}
+    assert describe_mediation(found).attribution == ()
 
 
 # -- exposures, products, options -----------------------------------------------------------------------

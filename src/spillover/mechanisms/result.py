@@ -184,7 +184,7 @@ class MediationResult:
         import pandas as pd
 
         parts = [attribute_path(self.numbers, path, self.estimates).tidy(level) for path in self.system.paths]
-        return pd.concat([part for part in parts if len(part)], ignore_index=True)
+        return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
     # -- honesty ------------------------------------------------------------------------------------
 
