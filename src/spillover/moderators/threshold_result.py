@@ -144,10 +144,8 @@ class ThresholdFit:
 
     def summary(self) -> str:
         """The fit on one screen, as text."""
-        sets = "; ".join(
-            f"{each.variable} = {each.value:.5g} in [{each.hull[0]:.5g}, {each.hull[1]:.5g}]"
-            for each in self.thresholds
-        )
+        told = [f"{each.value:.5g} in [{each.hull[0]:.5g}, {each.hull[1]:.5g}]" for each in self.thresholds]
+        sets = f"{self.thresholds[0].variable} at {', '.join(told)}"
         parts = [("Effects by regime", self.effects()), ("Tests", self.tests())]
         return summarise(f"thresholds: {sets} · {self.fit.spec.formula}", self, parts)
 
