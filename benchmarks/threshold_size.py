@@ -26,14 +26,14 @@ from spillover.simulation.planted import PlantedThresholds
 SEED = 20_261_201
 FIELD = PlantedThresholds(range_km=150.0)
 SIZES = {
-    "independent": PlantedThresholds(),
     "range 150 km": FIELD,
-    "range 300 km": replace(FIELD, range_km=300.0),
-    "range 150 km, sd(e) ∝ exp(.5x)": replace(FIELD, heteroskedastic=0.5),
-    "sd(e) ∝ exp(.5x), independent": PlantedThresholds(heteroskedastic=0.5),
-    "range 150 km, q independent": replace(FIELD, spatial_q=False),
-    "range 150 km, T = 20": replace(FIELD, n_periods=20),
     "range 100 km, N = 200": replace(FIELD, n_regions=200, range_km=100.0),
+    "range 150 km, T = 20": replace(FIELD, n_periods=20),
+    "range 150 km, sd(e) ∝ exp(.5x)": replace(FIELD, heteroskedastic=0.5),
+    "independent": PlantedThresholds(),
+    "independent, sd(e) ∝ exp(.5x)": PlantedThresholds(heteroskedastic=0.5),
+    "range 300 km": replace(FIELD, range_km=300.0),
+    "range 150 km, q independent": replace(FIELD, spatial_q=False),
 }
 COVERAGES = {
     **{f"independent, δ = {d}": PlantedThresholds(jumps=((d, 0.0),)) for d in (0.3, 0.6, 1.2)},

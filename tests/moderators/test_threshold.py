@@ -296,7 +296,7 @@ def test_a_planted_threshold_is_found_and_tested() -> None:
     assert threshold.value == pytest.approx(0.3, abs=0.1)
     assert threshold.covers(0.3)
     assert test.test.p_value == pytest.approx(1 / 400)
-    assert test.reach_km == pytest.approx(4 * test.dependence.range_km)
+    assert test.reach_km == pytest.approx(6 * test.dependence.range_km)
     assert 50 < test.dependence.range_km < 400
     assert found.supported() == 1
     again = fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=399, seed=1)

@@ -82,7 +82,7 @@ def fit_threshold(
         periods or more. "hansen": whole residual paths exchanged between regions, which is invalid under correlation
         in space and under heteroskedasticity in the regressors. None: no test.
     draws : bootstrap samples, at least 99. seed : the same seed gives the same p-values.
-    reach_km : beyond which errors are independent; by default four times the range of the residual correlation, or 0
+    reach_km : beyond which errors are independent; by default six times the range of the residual correlation, or 0
         where none is found.
     effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
 

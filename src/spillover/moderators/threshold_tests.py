@@ -24,7 +24,7 @@ from spillover.panel.panel import Panel
 from spillover.typing import FloatArray, Progress
 
 NULLS = {1: "there is no threshold", 2: "there is one threshold only", 3: "there are two thresholds only"}
-REACH_IN_RANGES = 4.0  # reach of the multipliers in ranges of the residual correlation: with 2, tests reject .08–.12
+REACH_IN_RANGES = 6.0  # reach of the multipliers in ranges of the residual correlation: 2 reject .08–.12, 4 .05–.08
 
 
 def threshold_tests(
