@@ -339,6 +339,10 @@ def test_bad_input_is_refused_in_words(panel: Panel, weights: SpatialWeights) ->
         fit_threshold("y ~ x", panel, threshold="q", switching="W*x")
     with pytest.raises(OptionError, match="one, two or three"):
         fit_threshold("y ~ x", panel, threshold="q", switching="x", thresholds=4)
+    named = fit_threshold("y ~ x", panel, threshold={"quality": "q"}, switching="x", bootstrap=None)
+    assert named.regimes[0].startswith("quality ≤")
+    with pytest.raises(OptionError, match="one variable"):
+        fit_threshold("y ~ x", panel, threshold={"a": "q", "b": "x"}, switching="x")
     with pytest.raises(OptionError, match="trim is a share"):
         fit_threshold("y ~ x", panel, threshold="q", switching="x", trim=10)
     with pytest.raises(OptionError, match="not in sem"):

@@ -20,7 +20,7 @@ from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
 from spillover.moderators.columns import Column, fit_columns, plain_columns
 from spillover.moderators.loads import Level, effects_at_levels, tidy_with_band
-from spillover.moderators.moderator import QUANTILES, Moderator, read_moderators
+from spillover.moderators.moderator import QUANTILES, Moderator, read_one
 from spillover.moderators.summary import summarise
 from spillover.moderators.threshold import find_switching
 from spillover.moderators.threshold_columns import Switch
@@ -137,7 +137,7 @@ def fit_smooth_transition(
     panel: Panel,
     weights: SpatialWeights | None = None,
     *,
-    threshold: str,
+    threshold: str | Mapping[str, str],
     switching: str | Sequence[str],
     side: Literal["receiver", "sender"] = "receiver",
     model: ModelName | None = None,
@@ -152,7 +152,7 @@ def fit_smooth_transition(
 
     Parameters
     ----------
-    threshold : expression of the transition variable q. switching, side, model and the rest : as in `fit_threshold`.
+    threshold : expression of the transition variable q, or its name → expression. switching, side, model and the rest : as in `fit_threshold`.
 
     Returns
     -------
@@ -185,7 +185,7 @@ def fit_smooth_transition(
     w = w if w is None else w.align(panel.regions)
     columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
-    (q,) = read_moderators(panel, threshold)
+    q = read_one(panel, threshold)
     null = fit_columns(spec, columns, panel, weights, weights_x=w)
     problem = ThresholdProblem.of(null, columns, chosen, q.values, side, w)
     slope, location = _search(problem)
