@@ -152,7 +152,8 @@ def fit_smooth_transition(
 
     Parameters
     ----------
-    threshold : expression of the transition variable q, or its name → expression. switching, side, model and the rest : as in `fit_threshold`.
+    threshold : expression of the transition variable q, or its name → expression.
+    switching, side, model and the rest : as in `fit_threshold`.
 
     Returns
     -------
