@@ -1,6 +1,6 @@
 """Size of the threshold test and coverage of the threshold's confidence set, under dependence in space.
 
-    python benchmarks/threshold_size.py [--rounds 500] [--workers 2] [--only size|coverage|time] [--out FILE]
+    python benchmarks/threshold_size.py [--rounds 500] [--workers 2] [--only size|further|coverage|time] [--out FILE]
 
 Size: share of panels without a threshold in which the test rejects at 5 %, for the spatial bootstrap (default reach),
 one multiplier per period, and Hansen's scheme. Coverage: share of panels whose 95 % set holds the planted γ = 0, with
@@ -22,18 +22,19 @@ import numpy as np
 from spillover.moderators.threshold import fit_threshold
 from spillover.moderators.threshold_set import critical_value
 from spillover.simulation.planted import PlantedThresholds
+from spillover.weights.distance import build_knn
 
 SEED = 20_261_201
 FIELD = PlantedThresholds(range_km=150.0)
 SIZES = {
-    "independent": PlantedThresholds(),
     "range 150 km": FIELD,
-    "range 300 km": replace(FIELD, range_km=300.0),
-    "range 150 km, sd(e) ∝ exp(.5x)": replace(FIELD, heteroskedastic=0.5),
-    "sd(e) ∝ exp(.5x), independent": PlantedThresholds(heteroskedastic=0.5),
-    "range 150 km, q independent": replace(FIELD, spatial_q=False),
-    "range 150 km, T = 20": replace(FIELD, n_periods=20),
     "range 100 km, N = 200": replace(FIELD, n_regions=200, range_km=100.0),
+    "range 150 km, T = 20": replace(FIELD, n_periods=20),
+    "range 150 km, sd(e) ∝ exp(.5x)": replace(FIELD, heteroskedastic=0.5),
+    "independent": PlantedThresholds(),
+    "independent, sd(e) ∝ exp(.5x)": PlantedThresholds(heteroskedastic=0.5),
+    "range 300 km": replace(FIELD, range_km=300.0),
+    "range 150 km, q independent": replace(FIELD, spatial_q=False),
 }
 COVERAGES = {
     **{f"independent, δ = {d}": PlantedThresholds(jumps=((d, 0.0),)) for d in (0.3, 0.6, 1.2)},
@@ -56,6 +57,24 @@ def test_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
         for kind in ("spatial", "period", "hansen")
     ]
     return (*(fitted.threshold_tests[0].test.p_value for fitted in found), found[0].threshold_tests[0].reach_km)
+
+
+def second_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
+    """(p of a second threshold where one is planted, p of the first)."""
+    found = fit_threshold(
+        "y ~ x", design.draw(seed), threshold="q", switching="x", thresholds=2, draws=199, grid=100, seed=seed
+    )
+    first, second = found.threshold_tests
+    return second.test.p_value, first.test.p_value
+
+
+def spillover_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
+    """(p of a threshold in W x of an SDM,)."""
+    panel = design.draw(seed)
+    found = fit_threshold(
+        "y ~ x", panel, build_knn(panel, 5), threshold="q", switching="W*x", draws=199, grid=100, seed=seed
+    )
+    return (found.threshold_tests[0].test.p_value,)
 
 
 def cover_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
@@ -83,6 +102,20 @@ def size_table(rounds: int, pool: Executor) -> list[str]:
         found = play(test_once, design, rounds, pool)
         rejected = (found[:, :3] <= 0.05).mean(axis=0)
         lines.append(f"| {name} | " + " | ".join(f"{r:.3f}" for r in rejected) + f" | {np.median(found[:, 3]):.0f} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def further_table(rounds: int, pool: Executor) -> list[str]:
+    """Markdown rows: the second threshold, a threshold in the spillover of an SDM."""
+    lines = ["| test | design | rejected at 5 % |", "|---|---|---|"]
+    planted = replace(FIELD, jumps=((0.6, 0.0),))
+    for name, design, once in (
+        ("second threshold", planted, second_once),
+        ("W x in an SDM", FIELD, spillover_once),
+    ):
+        found = play(once, design, rounds, pool)
+        lines.append(f"| {name} | range 150 km | {(found[:, 0] <= 0.05).mean():.3f} |")
         print(lines[-1], flush=True)
     return lines
 
@@ -122,13 +155,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=("size", "coverage", "time"))
+    parser.add_argument("--only", choices=("size", "further", "coverage", "time"))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     lines: list[str] = []
     with ProcessPoolExecutor(asked.workers) as pool:
         if asked.only in (None, "size"):
             lines += [*size_table(asked.rounds, pool), ""]
+        if asked.only in (None, "further"):
+            lines += [*further_table(asked.rounds, pool), ""]
         if asked.only in (None, "coverage"):
             lines += [*coverage_table(asked.rounds, pool), ""]
     if asked.only in (None, "time"):

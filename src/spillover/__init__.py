@@ -35,6 +35,7 @@ _PUBLIC = {
     "moderate_environment": "spillover.moderators.environment",
     "compare_networks": "spillover.moderators.linkage",
     "fit_moderated_rho": "spillover.moderators.strength",
+    "lm_moderated_rho": "spillover.moderators.strength_score",
     "fit_regimes": "spillover.moderators.regimes",
     "fit_threshold": "spillover.moderators.threshold",
     "fit_smooth_transition": "spillover.moderators.smooth",
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     from spillover.moderators.rings import fit_rings
     from spillover.moderators.smooth import fit_smooth_transition
     from spillover.moderators.strength import fit_moderated_rho
+    from spillover.moderators.strength_score import lm_moderated_rho
     from spillover.moderators.threshold import fit_threshold
     from spillover.panel.industry import read_industry
     from spillover.panel.panel import Panel

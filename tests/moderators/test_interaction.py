@@ -322,6 +322,28 @@ def test_relative_is_the_ratio_with_its_delta_error(panel: Panel, weights: Spati
     assert row["base_t"] == pytest.approx(b.values[j] / b.std_errors[j], rel=1e-12)
 
 
+def test_without_weights_there_is_an_own_effect_only(panel: Panel) -> None:
+    found = moderate("y ~ x + c", panel, treatment="x", moderators="z", side="none", model="ols")
+    table = found.effects([2.5]).set_index("effect")
+    assert table.loc["indirect", "estimate"] == 0.0
+    assert table.loc["indirect", "band_high"] == 0.0
+    at = found.estimates["x"] + found.estimates["x:z"] * (2.5 - found.moderators[0].centre)
+    assert table.loc["total", "estimate"] == pytest.approx(at, rel=1e-12)
+
+
+def test_summary_shows_coefficients_effects_tests_and_notes(weights: SpatialWeights) -> None:
+    found = moderate("y ~ x + c", draw_panel(weights, 5, 3, fixed=True), weights, treatment="x", moderators="z")
+    text = found.summary()
+    for part in (
+        "x moderated by z · y ~ x + c",
+        "x:z_receiver",
+        "indirect: x | z =",
+        "all sides: z",
+        "note: The effects",
+    ):
+        assert part in text
+
+
 def test_bad_input_is_refused_in_words(panel: Panel, weights: SpatialWeights) -> None:
     constant = panel.with_variables({"k": np.full(panel.shape, 3.0)})
     with pytest.raises(DesignError, match="the moderator 'k' is the same everywhere"):

@@ -127,6 +127,28 @@ def test_senders_threshold_masks_before_lagging(panel: Panel, weights: SpatialWe
     assert found.estimates.values == pytest.approx(direct.estimates.values, rel=1e-8)
 
 
+def test_region_by_segment_effects_are_removed_from_every_masked_column(panel: Panel) -> None:
+    """Means by region × segment: no running sums then, and still the best of all values."""
+    segments = ("a", "a", "a", "b", "b", "b")
+    found = fit_threshold("y ~ x", panel, threshold="q", switching="x", segments=segments, bootstrap=None)
+    within = Transformation("two-way", "lee-yu", *panel.shape, None, (np.arange(3), np.arange(3, 6)))
+    x, q, y = panel["x"], panel["q"], within.apply(panel["y"]).ravel()
+    values = candidate_values(q, 0.10)
+    squares = []
+    for gamma in values:
+        z = within.remove_means(np.stack([x, x * (q <= gamma)])).reshape(2, -1).T
+        squares.append(float(np.sum((y - z @ np.linalg.lstsq(z, y, rcond=None)[0]) ** 2)))
+    assert found.thresholds[0].value == values[int(np.argmin(squares))]
+    assert found.thresholds[0].ratio.argmin() == int(np.argmin(squares))
+
+
+def test_summary_shows_sets_regimes_and_tests(panel: Panel, weights: SpatialWeights) -> None:
+    found = fit_threshold("y ~ x", panel, weights, threshold="q", switching="W*x", draws=99)
+    text = found.summary()
+    for part in ("thresholds: q at", "W*x [q ≤", "indirect: x | q >", "there is no threshold", "note: Errors of the"):
+        assert part in text
+
+
 def test_effects_by_regime_are_derivatives(panel: Panel, weights: SpatialWeights) -> None:
     found = fit_threshold("y ~ x", panel, weights, threshold="q", switching=("x", "W*x"), bootstrap=None)
     b, w = found.estimates, weights.matrix.toarray()
@@ -274,7 +296,7 @@ def test_a_planted_threshold_is_found_and_tested() -> None:
     assert threshold.value == pytest.approx(0.3, abs=0.1)
     assert threshold.covers(0.3)
     assert test.test.p_value == pytest.approx(1 / 400)
-    assert test.reach_km == pytest.approx(4 * test.dependence.range_km)
+    assert test.reach_km == pytest.approx(6 * test.dependence.range_km)
     assert 50 < test.dependence.range_km < 400
     assert found.supported() == 1
     again = fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=399, seed=1)
@@ -317,6 +339,10 @@ def test_bad_input_is_refused_in_words(panel: Panel, weights: SpatialWeights) ->
         fit_threshold("y ~ x", panel, threshold="q", switching="W*x")
     with pytest.raises(OptionError, match="one, two or three"):
         fit_threshold("y ~ x", panel, threshold="q", switching="x", thresholds=4)
+    named = fit_threshold("y ~ x", panel, threshold={"quality": "q"}, switching="x", bootstrap=None)
+    assert named.regimes[0].startswith("quality ≤")
+    with pytest.raises(OptionError, match="one variable"):
+        fit_threshold("y ~ x", panel, threshold={"a": "q", "b": "x"}, switching="x")
     with pytest.raises(OptionError, match="trim is a share"):
         fit_threshold("y ~ x", panel, threshold="q", switching="x", trim=10)
     with pytest.raises(OptionError, match="not in sem"):

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -23,9 +23,13 @@ from spillover.effects.kernel import EffectKernel, Sums
 from spillover.errors import EstimationError, OptionError, show_labels
 from spillover.inference.delta import delta_method
 from spillover.inference.estimates import Estimates
+from spillover.inference.multiplicity import simultaneous_band
 from spillover.models.result import SpatialFit
 from spillover.moderators.columns import Column
 from spillover.typing import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Where: TypeAlias = Literal["all", "receiver", "sender"]
 OWN_DIRECT, LAG_DIRECT, OWN_TOTAL, LAG_TOTAL, RETURNED = range(5)
@@ -76,6 +80,13 @@ class EffectSums:
             return direct.own * float(rows[0]), direct.own_slopes * float(rows[0])
         diagonals = self.kernel.diagonals
         return float(diagonals.own @ rows) / rows.size, diagonals.own_slopes @ rows / rows.size
+
+
+def tidy_with_band(estimates: Estimates, *, level: float, draws: int, seed: int) -> pd.DataFrame:
+    """`Estimates.tidy` with the columns of a simultaneous band; effects that the model sets to zero have no width."""
+    if not (estimates.std_errors > 0.0).any():
+        return estimates.tidy(level).assign(band_low=estimates.values, band_high=estimates.values, p_adjusted=np.nan)
+    return simultaneous_band(estimates, level=level, draws=draws, seed=seed).tidy()
 
 
 def effects_at_levels(

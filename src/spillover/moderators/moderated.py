@@ -13,13 +13,13 @@ from spillover.errors import OptionError, UnknownColumnError, check_option, did_
 from spillover.inference.delta import delta_method
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
-from spillover.inference.multiplicity import simultaneous_band
 from spillover.models.result import SpatialFit
 from spillover.moderators.columns import Column
 from spillover.moderators.curve import ModerationCurve, draw_curve
-from spillover.moderators.loads import Level, Where, effects_at_levels
+from spillover.moderators.loads import Level, Where, effects_at_levels, tidy_with_band
 from spillover.moderators.moderator import QUANTILES, Moderator, PairModerator
 from spillover.moderators.observed import observed_effects
+from spillover.moderators.summary import summarise
 from spillover.typing import CovarianceName, FloatArray
 
 if TYPE_CHECKING:
@@ -108,8 +108,7 @@ class ModeratedFit:
         for x in self.treatments:
             for kind in KINDS:
                 estimates = self.effects_at(x, kind, z, values, where)
-                band = simultaneous_band(estimates, level=level, draws=draws, seed=seed)
-                tables.append(band.tidy())
+                tables.append(tidy_with_band(estimates, level=level, draws=draws, seed=seed))
         return pd.concat(tables, ignore_index=True)
 
     def effects_at(
@@ -234,6 +233,13 @@ class ModeratedFit:
     def find_treatment(self, name: str | None) -> str:
         """The treatment of that name; the only one by default."""
         return _find(name, self.treatments, "treatment")
+
+    def summary(self) -> str:
+        """The fit on one screen, as text."""
+        tables = [self.effects(moderator=z.name) for z in self.moderators]
+        named = [(f"Effects at quantiles of {z.name}", t) for z, t in zip(self.moderators, tables, strict=True)]
+        title = f"{', '.join(self.treatments)} moderated by {', '.join(z.name for z in self.moderators)}"
+        return summarise(f"{title} · {self.fit.spec.formula}", self, [*named, ("Tests", self.tests())])
 
     def __repr__(self) -> str:
         moderators = ", ".join(z.name for z in self.moderators)

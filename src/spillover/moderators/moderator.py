@@ -91,6 +91,14 @@ def read_moderators(
     return tuple(Moderator(name, z, _centre(name, z, centre)) for name, z in values.items() if _varies(name, z))
 
 
+def read_one(panel: Panel, variable: str | Mapping[str, str]) -> Moderator:
+    """One variable, as an expression or under a name of its own; raises what `read_moderators` raises."""
+    found = read_moderators(panel, variable)
+    if len(found) != 1:
+        raise OptionError("one variable is needed", got=", ".join(z.name for z in found))
+    return found[0]
+
+
 def _varies(name: str, values: FloatArray) -> bool:
     if np.ptp(values) > CONSTANT * max(float(np.abs(values).max()), 1e-300):
         return True

@@ -19,6 +19,7 @@ from spillover.moderators.columns import Column, fit_columns, plain_columns
 from spillover.moderators.loads import Level, effects_at_levels, effects_at_strengths
 from spillover.moderators.strength import fit_strengths
 from spillover.moderators.strength_result import StrengthFit
+from spillover.moderators.summary import summarise
 from spillover.panel.panel import Panel
 from spillover.typing import CovarianceName, Effects, FloatArray, ModelName
 from spillover.weights.groups import labels_of
@@ -122,6 +123,11 @@ class RegimesFit:
         import pandas as pd
 
         return pd.DataFrame([test.row() for test in self.hypothesis_tests()])
+
+    def summary(self) -> str:
+        """The fit on one screen, as text."""
+        title = f"regimes {', '.join(self.regimes)} · {self.pooled.spec.formula}"
+        return summarise(title, self, [("Effects by regime", self.effects()), ("Tests", self.tests())])
 
     def __repr__(self) -> str:
         return f"RegimesFit: {', '.join(self.switching)} by {', '.join(self.regimes)}; {self.fit!r}"

@@ -15,13 +15,13 @@ from spillover.effects.impacts import KINDS
 from spillover.errors import EstimationError, OptionError
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
-from spillover.inference.multiplicity import simultaneous_band
 from spillover.models.formula import parse_formula
 from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
 from spillover.moderators.columns import Column, fit_columns, plain_columns
-from spillover.moderators.loads import Level, effects_at_levels
-from spillover.moderators.moderator import QUANTILES, Moderator, read_moderators
+from spillover.moderators.loads import Level, effects_at_levels, tidy_with_band
+from spillover.moderators.moderator import QUANTILES, Moderator, read_one
+from spillover.moderators.summary import summarise
 from spillover.moderators.threshold import find_switching
 from spillover.moderators.threshold_columns import Switch
 from spillover.moderators.threshold_problem import ThresholdProblem
@@ -95,7 +95,7 @@ class SmoothFit:
         for name in self.switching:
             for kind in KINDS:
                 found = self._effects(name, kind, values)
-                tables.append(simultaneous_band(found, level=level, draws=draws, seed=seed).tidy())
+                tables.append(tidy_with_band(found, level=level, draws=draws, seed=seed))
         return pd.concat(tables, ignore_index=True)
 
     def _effects(self, name: str, kind: str, values: FloatArray) -> Estimates:
@@ -121,6 +121,13 @@ class SmoothFit:
         fitted = replace(self.fit, estimates=_linearised(self.fit.estimates))
         return effects_at_levels(fitted, columns, levels, names, labels)  # type: ignore[arg-type]
 
+    def summary(self) -> str:
+        """The fit on one screen, as text."""
+        import pandas as pd
+
+        parts = [("Effects", self.effects()), ("Tests", pd.DataFrame([self.linearity.row()]))]
+        return summarise(f"smooth transition in {self.moderator.name} · {self.fit.spec.formula}", self, parts)
+
     def __repr__(self) -> str:
         return f"SmoothFit: {self.moderator.name} around {self.location:.4g}, slope {self.slope:.3g}; {self.fit!r}"
 
@@ -130,7 +137,7 @@ def fit_smooth_transition(
     panel: Panel,
     weights: SpatialWeights | None = None,
     *,
-    threshold: str,
+    threshold: str | Mapping[str, str],
     switching: str | Sequence[str],
     side: Literal["receiver", "sender"] = "receiver",
     model: ModelName | None = None,
@@ -145,7 +152,8 @@ def fit_smooth_transition(
 
     Parameters
     ----------
-    threshold : expression of the transition variable q. switching, side, model and the rest : as in `fit_threshold`.
+    threshold : expression of the transition variable q, or its name → expression.
+    switching, side, model and the rest : as in `fit_threshold`.
 
     Returns
     -------
@@ -178,7 +186,7 @@ def fit_smooth_transition(
     w = w if w is None else w.align(panel.regions)
     columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
-    (q,) = read_moderators(panel, threshold)
+    q = read_one(panel, threshold)
     null = fit_columns(spec, columns, panel, weights, weights_x=w)
     problem = ThresholdProblem.of(null, columns, chosen, q.values, side, w)
     slope, location = _search(problem)

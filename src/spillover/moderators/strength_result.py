@@ -13,18 +13,18 @@ from spillover.effects.kernel import EffectKernel
 from spillover.errors import OptionError
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
-from spillover.inference.multiplicity import simultaneous_band
 from spillover.models.covariance import Point
 from spillover.models.likelihood import Solution
 from spillover.models.result import SpatialFit, estimates_at
 from spillover.models.spec import ModelSpec
 from spillover.moderators.columns import Column
-from spillover.moderators.loads import Level, effects_at_strengths
+from spillover.moderators.loads import Level, effects_at_strengths, tidy_with_band
 from spillover.moderators.moderator import QUANTILES, Moderator
 from spillover.moderators.observed import ObservedEffects, regional_sums
 from spillover.moderators.strength_columns import StrengthColumns, Whose
 from spillover.moderators.strength_likelihood import Stability
 from spillover.moderators.strength_score import lm_test
+from spillover.moderators.summary import summarise
 from spillover.typing import CovarianceName, FloatArray
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class StrengthFit:
             self.estimates.method,
             labels,
         )
-        return simultaneous_band(found, level=level, draws=draws, seed=seed).tidy()
+        return tidy_with_band(found, level=level, draws=draws, seed=seed)
 
     # -- effects ----------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ class StrengthFit:
         for name in check_variables(self.null, variables):
             for kind in KINDS:
                 found = self._uniform(name, kind, z.name, values, loads)
-                tables.append(simultaneous_band(found, level=level, draws=draws, seed=seed).tidy())
+                tables.append(tidy_with_band(found, level=level, draws=draws, seed=seed))
         return pd.concat(tables, ignore_index=True)
 
     def _uniform(self, name: str, kind: str, moderator: str, values: FloatArray, loads: FloatArray) -> Estimates:
@@ -233,6 +233,11 @@ class StrengthFit:
         import pandas as pd
 
         return pd.DataFrame([test.row() for test in self.hypothesis_tests()])
+
+    def summary(self) -> str:
+        """The fit on one screen, as text."""
+        title = f"strength of W y by {', '.join(self.columns.names)} ({self.side}) · {self.spec.formula}"
+        return summarise(title, self, [("Effects (average over regions)", self.average()), ("Tests", self.tests())])
 
     def __repr__(self) -> str:
         parts = ", ".join(f"{name} = {rho:.3f}" for name, rho in zip(self.columns.names, self.rhos, strict=True))

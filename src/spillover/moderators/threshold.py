@@ -12,7 +12,7 @@ from spillover.errors import DesignError, OptionError, UnknownColumnError, check
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.spec import Groups, ModelSpec
 from spillover.moderators.columns import Column, fit_columns, plain_columns
-from spillover.moderators.moderator import read_moderators
+from spillover.moderators.moderator import read_one
 from spillover.moderators.threshold_bootstrap import Bootstrap
 from spillover.moderators.threshold_columns import Switch, candidate_values, thin
 from spillover.moderators.threshold_problem import (
@@ -39,7 +39,7 @@ def fit_threshold(
     panel: Panel,
     weights: SpatialWeights | None = None,
     *,
-    threshold: str,
+    threshold: str | Mapping[str, str],
     switching: str | Sequence[str],
     thresholds: int = 1,
     side: Literal["receiver", "sender"] = "receiver",
@@ -68,7 +68,7 @@ def fit_threshold(
 
     Parameters
     ----------
-    threshold : expression of the threshold variable q, (n, t) or constant in time.
+    threshold : expression of the threshold variable q, (n, t) or constant in time; or its name → expression.
     switching : terms whose slope changes: "log(lq)" (own effect), "W*log(lq)" (spillover), or several.
     thresholds : 1, 2 or 3; found one after the other and then each again beside the others.
     side : whose q decides for a W x: the "receiver" (1(q_i ≤ γ) (W x)_i) or the "sender" (W(x·1(q ≤ γ))).
@@ -82,7 +82,7 @@ def fit_threshold(
         periods or more. "hansen": whole residual paths exchanged between regions, which is invalid under correlation
         in space and under heteroskedasticity in the regressors. None: no test.
     draws : bootstrap samples, at least 99. seed : the same seed gives the same p-values.
-    reach_km : beyond which errors are independent; by default four times the range of the residual correlation, or 0
+    reach_km : beyond which errors are independent; by default six times the range of the residual correlation, or 0
         where none is found.
     effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
 
@@ -123,7 +123,7 @@ def fit_threshold(
     w = w if w is None else w.align(panel.regions)
     columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
-    (q,) = read_moderators(panel, threshold)
+    q = read_one(panel, threshold)
     null = fit_columns(spec, columns, panel, weights, weights_x=w)
     problem = ThresholdProblem.of(null, columns, chosen, q.values, side, w)
     candidates = _candidates(q.name, q.values, trim)

@@ -14,6 +14,7 @@ from spillover.models.result import SpatialFit
 from spillover.moderators.columns import Column
 from spillover.moderators.loads import Level, effects_at_levels
 from spillover.moderators.residual_dependence import ResidualDependence
+from spillover.moderators.summary import summarise
 from spillover.moderators.threshold_set import Threshold
 from spillover.typing import CovarianceName, FloatArray
 
@@ -140,6 +141,13 @@ class ThresholdFit:
                 break
             count += 1
         return count
+
+    def summary(self) -> str:
+        """The fit on one screen, as text."""
+        told = [f"{each.value:.5g} in [{each.hull[0]:.5g}, {each.hull[1]:.5g}]" for each in self.thresholds]
+        sets = f"{self.thresholds[0].variable} at {', '.join(told)}"
+        parts = [("Effects by regime", self.effects()), ("Tests", self.tests())]
+        return summarise(f"thresholds: {sets} · {self.fit.spec.formula}", self, parts)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{each.value:.4g}" for each in self.thresholds)

@@ -23,7 +23,8 @@ from spillover.numerics.kernels import kernel_root
 from spillover.panel.panel import Panel
 from spillover.typing import FloatArray, Progress
 
-REACH_IN_RANGES = 4.0  # reach of the multipliers in ranges of the residual correlation: with 2, tests reject .08–.12
+NULLS = {1: "there is no threshold", 2: "there is one threshold only", 3: "there are two thresholds only"}
+REACH_IN_RANGES = 6.0  # reach of the multipliers in ranges of the residual correlation: 2 reject .08–.12, 4 .05–.08
 
 
 def threshold_tests(
@@ -63,7 +64,7 @@ def threshold_tests(
         test = HypothesisTest(
             name=f"threshold {number}",
             statistic=statistic,
-            null=f"there {'is no threshold' if number == 1 else f'are no more than {number - 1} thresholds'}",
+            null=NULLS[number],
             distribution=f"bootstrap ({bootstrap}, {draws})",
             p_value=bootstrap_p_value(statistic, drawn),
             reference="Hansen (1999), Journal of Econometrics 93:345",
