@@ -26,6 +26,7 @@ _PUBLIC = {
     "predict": "spillover.models.prediction",
     "change": "spillover.models.change",
     "SpatialFit": "spillover.models.result",
+    "compare_linkages": "spillover.models.linkages",
     # STEP 6a  through which channel
     "mediate": "spillover.mechanisms.mediate",
     "EquationOptions": "spillover.mechanisms.mediate",
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
     from spillover.models.counts import fit_counts
     from spillover.models.fit import fit
     from spillover.models.instruments import fit_two_stage
+    from spillover.models.linkages import compare_linkages
     from spillover.models.missing import fit_missing
     from spillover.models.prediction import predict
     from spillover.models.random_effects import fit_random
