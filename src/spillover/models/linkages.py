@@ -260,7 +260,7 @@ def _fit_together(
 ) -> tuple[SpatialFit, Estimates, tuple[str, ...]]:
     """The model with all W, its estimates under names that say which W, and the lagged regressors."""
     parsed = parse_formula(spec.formula)
-    lags = choose_lagged(parsed, spec.model, spec.lagged) if spec.has_lagged_regressors else ()
+    lags = choose_lagged(parsed.names, spec.model, spec.lagged) if spec.has_lagged_regressors else ()
     factors = dict(zip(parsed.names, parsed.terms, strict=True))
     columns, names = {}, {}
     for k, (name, w) in enumerate(weights.items()):
@@ -281,7 +281,7 @@ def _correlations(
 ) -> FloatArray:
     """(K, K) correlations of W_k x for the first lagged regressor (the first regressor in a SAR), means removed."""
     parsed = parse_formula(spec.formula)
-    lags = choose_lagged(parsed, spec.model, spec.lagged) if spec.has_lagged_regressors else parsed.names
+    lags = choose_lagged(parsed.names, spec.model, spec.lagged) if spec.has_lagged_regressors else parsed.names
     x = evaluate_term(dict(zip(parsed.names, parsed.terms, strict=True))[lags[0]], panel)
     transformation = together.point.design.transformation
     moved = np.stack([transformation.remove_means(w.lag(x)).ravel() for w in weights.values()])
