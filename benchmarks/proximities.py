@@ -7,7 +7,7 @@ machine it is the number that compares, wall time is the one that a user waits.
 
 Points: 100,000 uniform on the sphere between 75° and 130° E, 20° and 50° N (a density of China's townships).
 Network: a 316 × 316 grid of roads with one to three minutes each (99,856 nodes, 199,080 edges both ways), 3,000 regions
-at random nodes, all pairs.
+at random nodes.
 """
 
 from __future__ import annotations

@@ -3,16 +3,17 @@
     python examples/china-provinces/audit.py --data ../shared/data --out results/china-provinces-audit
 
 Writes into the folder: models.csv and models.md (every model with two kinds of errors), audit.txt, audit.json and one
-table per part of the audit, dynamics.csv, channel.csv, moran.csv, correlogram.csv, and figures/ (SVG and PNG).
+table per part of the audit, the same for the model inside economic regions (inside_…), shuffles.csv, dynamics.csv,
+channel.csv, measures_to_2020.csv, moran.csv, correlogram.csv, and figures/ (SVG and PNG).
 The data are not part of this repository; SPILLOVER_DATA or --data names their folder.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ import drawing
 import writing
 
 import spillover as so
+from spillover.audit.measures import audit_measures
 from spillover.audit.permutation import audit_permutation
 from spillover.diagnostics.autocorrelation import moran_by_period, within_two_way
+from spillover.weights.groups import within_groups
 from spillover.weights.weights import SpatialWeights
 
 YEARS = [2011, 2012, 2013, 2014, 2015, 2016, 2018, 2019, 2020, 2021, 2022, 2023]
@@ -74,6 +77,18 @@ def macro_of(regions: tuple[str, ...]) -> dict[str, str]:
     return {region: next(name for name, codes in MACRO.items() if region[:2] in codes) for region in regions}
 
 
+def with_economic_regions(panel: so.Panel) -> so.Panel:
+    """The panel with the four economic regions as a grouping."""
+    return replace(panel, groups={"economic region": tuple(macro_of(panel.regions).values())})
+
+
+def fit_inside(panel: so.Panel, queen: SpatialWeights) -> so.SpatialFit:
+    """One effect per economic region and year, exactly: queen neighbours inside economic regions only."""
+    inside = within_groups(queen, macro_of(panel.regions))
+    kept = with_economic_regions(panel).select(regions=inside.regions)
+    return so.fit(FORMULA, kept, inside, groups="economic region")
+
+
 def build_weights(panel: so.Panel, data: Path) -> dict[str, SpatialWeights]:
     """Every W of the study; Hainan, an island, is linked with Guangdong by hand."""
     rail = pd.read_csv(data / "cn_province_hti" / "rail_distance_km_29.csv", dtype={"adcode": str}).set_index("adcode")
@@ -104,6 +119,7 @@ def fit_models(panel: so.Panel, weights: dict[str, SpatialWeights]) -> dict[str,
         add(all_years, f"SDM, {name}", so.fit(FORMULA, panel, weights[name]))
     segmented = so.fit(FORMULA, panel, queen, segments=SEGMENTS)
     add(all_years, "SDM, queen, province × segment", segmented)
+    add(all_years, "SDM, queen inside economic regions, region × year", fit_inside(panel, queen))
     rail = "the 29 provinces with a railway"
     for name in ("rail, inverse squared", "queen", "4 nearest", "inverse squared distance"):
         w = weights[name] if name.startswith("rail") else weights[name].subset(kept)
@@ -244,30 +260,28 @@ def run(data: Path, out: Path, draws: int, seed: int) -> None:
     pd.DataFrame(rows).to_csv(out / "models.csv", index=False, float_format="%.10g")
     (out / "models.md").write_text(writing.markdown(rows) + "\n", encoding="utf-8")
     main = models["SDM, queen"][2]
-    groups = macro_of(panel.regions)
     others = {name: weights[name] for name in ("4 nearest", "inverse squared distance")}
+    options: dict[str, Any] = {"draws": draws, "seed": seed}
     writing.write_audit(
         main,
         out,
         "audit",
-        groups=groups,
         weights=others,
         counts="hti_firms",
         measures=["log(hti_firms / population)", "log(hti_firms)"],
         channels=["rd_exp", "rd_fte"],
-        draws=draws,
-        seed=seed,
+        **options,
     )
-    shuffles = audit_permutation(main, groups=groups, draws=draws, seed=seed)
+    inside = fit_inside(panel, weights["queen"])
+    shuffles = audit_permutation(so.fit(FORMULA, with_economic_regions(panel), weights["queen"]), **options)
+    shuffles.table.to_csv(out / "shuffles.csv", index=False, float_format="%.10g")
+    writing.write_audit(inside, out, "inside", counts="hti_firms", **options)
     estimate_dynamics(data, weights["queen"]).to_csv(out / "dynamics.csv", index=False, float_format="%.10g")
     follow_channel(panel, weights["queen"]).to_csv(out / "channel.csv", index=False, float_format="%.10g")
     short = models["SDM, queen, with GDP per head, to 2020"][2]
-    from spillover.audit.measures import audit_measures
-
     measured = audit_measures(short, measures=["log(hti_firms / gdp)", "log(revenue_share)"])
     measured.table.to_csv(out / "measures_to_2020.csv", index=False, float_format="%.10g")
     (out / "measures_to_2020.txt").write_text("\n".join(measured.sentences) + "\n", encoding="utf-8")
-    (out / "shuffles.json").write_text(json.dumps(dict(shuffles.facts), indent=1) + "\n", encoding="utf-8")
     draw(panel, weights, rows, shuffles, out)
 
 

@@ -32,15 +32,19 @@ _PUBLIC = {
     "build_exposure": "spillover.mechanisms.exposure",
     # STEP 6b  under what conditions, and how far
     "moderate": "spillover.moderators.interaction",
+    "moderate_environment": "spillover.moderators.environment",
+    "compare_networks": "spillover.moderators.linkage",
     "fit_moderated_rho": "spillover.moderators.strength",
     "fit_regimes": "spillover.moderators.regimes",
     "fit_threshold": "spillover.moderators.threshold",
+    "fit_smooth_transition": "spillover.moderators.smooth",
     "compare": "spillover.tables.compare",
     "fit_rings": "spillover.moderators.rings",
     "fit_boundary": "spillover.moderators.boundary",
     "fit_decay": "spillover.moderators.decay",
     "compare_kernels": "spillover.moderators.compare_kernels",
     "fit_kernel_spline": "spillover.moderators.kernel_spline",
+    "fit_correlogram": "spillover.moderators.correlogram",
     "measure_distances": "spillover.moderators.distances",
     "read_distances": "spillover.moderators.distances",
     "fit_decay_table": "spillover.moderators.decay_table",
@@ -99,14 +103,18 @@ if TYPE_CHECKING:
     from spillover.models.spec import ModelSpec
     from spillover.moderators.boundary import fit_boundary
     from spillover.moderators.compare_kernels import compare_kernels
+    from spillover.moderators.correlogram import fit_correlogram
     from spillover.moderators.decay import fit_decay
     from spillover.moderators.decay_table import fit_decay_table, fit_joint_decay
     from spillover.moderators.distances import measure_distances, read_distances
     from spillover.moderators.dose_table import fit_dose_table
+    from spillover.moderators.environment import moderate_environment
     from spillover.moderators.interaction import moderate
     from spillover.moderators.kernel_spline import fit_kernel_spline
+    from spillover.moderators.linkage import compare_networks
     from spillover.moderators.regimes import fit_regimes
     from spillover.moderators.rings import fit_rings
+    from spillover.moderators.smooth import fit_smooth_transition
     from spillover.moderators.strength import fit_moderated_rho
     from spillover.moderators.threshold import fit_threshold
     from spillover.panel.industry import read_industry

@@ -286,7 +286,17 @@ def test_a_map_needs_a_kind(run: Any, tmp_path: Path) -> None:
     answer = run(*arguments, "--weights", "map.geojson")
     assert answer.code == 2
     assert "add --weights-kind" in answer.err
-    for kind in ("knn", "knn:0", "knn:x", "queen:x", "exponential:-1", "exponential:inf", "nearest"):
+    for kind in (
+        "knn",
+        "knn:0",
+        "knn:x",
+        "queen:0",
+        "queen:1.5",
+        "shared-border:3",
+        "exponential:-1",
+        "exponential:inf",
+        "nearest",
+    ):
         answer = run(*arguments, "--weights", "map.geojson", "--weights-kind", kind)
         assert answer.code == 2, kind
         assert "--weights-kind" in answer.err

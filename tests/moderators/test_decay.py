@@ -205,7 +205,17 @@ def test_two_periods_have_no_null_test():
         warnings.simplefilter("ignore")
         found = fit_decay("y ~ x", slx_panel(scatter(60), 2, 1), distances=scatter(60))
     assert isinstance(found.null_test, NotApplicable)
-    assert "periods" in found.null_test.reason
+    assert "there are 2" in found.null_test.reason
+
+
+def test_a_cross_section_has_an_interval_and_no_null_test():
+    one = PANEL.select(periods=[2003])
+    found = fit_decay("y ~ x + z", one, distances=DISTANCES)
+    assert isinstance(found.null_test, NotApplicable)
+    assert found.estimates.names[0] == "(Intercept)"
+    low, high = found.half_interval
+    assert low < found.half_distance < high
+    assert found.checks.serial is None
 
 
 def test_spatially_related_errors_change_the_interval():

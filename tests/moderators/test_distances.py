@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from moderators.space import scatter, slx_panel
 from spillover.errors import AlignmentError, OptionError, WeightsError
-from spillover.moderators.distances import distances_of, measure_distances, read_distances
+from spillover.moderators.distances import distances_of, from_travel_times, measure_distances, read_distances
 from spillover.weights.points import Points
+from spillover.weights.transport.times import read_travel_times
 
 IDS = ["a", "b", "c"]
 TABLE = pd.DataFrame([[0, 3, 9], [3, 0, 6], [9, 6, 0]], index=IDS, columns=IDS)
@@ -44,13 +47,27 @@ def test_rings_partition_the_pairs_and_the_first_holds_its_inner_edge():
 
 def test_a_table_in_any_order_with_gaps():
     shuffled = TABLE.astype(float).loc[["c", "a", "b"], ["b", "c", "a"]]
-    shuffled.loc["a", "c"] = np.nan
+    shuffled.loc["a", "c"] = np.inf  # nobody gets from a to c
     found = read_distances(shuffled, what="rail", unit="minutes").align(["a", "b", "c"])
-    assert found.matrix.tolist() == [[0, 3, np.inf], [3, 0, 6], [9, 6, 0]]
-    assert (found.unit, found.symmetric, found.connected) == ("minutes", False, False)
+    # rows of the table are origins, rows of the matrix receivers
+    assert found.matrix.tolist() == [[0, 3, 9], [3, 0, 6], [np.inf, 6, 0]]
+    assert (found.unit, found.symmetric, found.connected, found.what) == ("minutes", False, False, "rail")
     assert found.notes == ("1 ordered pairs without a connection",)
-    assert found.weigh(lambda d: d + 1.0).tolist() == [[0, 4, 0], [4, 0, 7], [10, 7, 0]]
+    assert found.weigh(lambda d: d + 1.0).tolist() == [[0, 4, 10], [4, 0, 7], [0, 7, 0]]
     assert found.nearest.tolist() == [3, 3, 6]
+
+
+def test_lists_and_travel_times():
+    pairs = pd.DataFrame({"from": ["a", "a", "b"], "to": ["b", "c", "c"], "km": [3, 9, 6]})
+    assert read_distances(pairs, both_ways=True).matrix.tolist() == TABLE.to_numpy().tolist()
+    times = read_travel_times(pairs.rename(columns={"km": "minutes"}), both_ways=True)
+    panel = slx_panel(scatter(12), 4, 0)
+    with pytest.raises(AlignmentError, match="only in the panel"):
+        distances_of(panel, times)
+    assert from_travel_times(times).unit == "minutes"
+    short = from_travel_times(replace(times, cutoff=6.0, matrix=times.matrix.multiply(times.matrix <= 6).tocsr()))
+    assert short.reach == 6.0
+    assert short.links.nnz == 4
 
 
 def test_a_file_is_read_with_leading_zeros(tmp_path):
@@ -65,10 +82,11 @@ def test_a_file_is_read_with_leading_zeros(tmp_path):
     ("change", "error", "says"),
     [
         (lambda t: t.replace(3, -3), WeightsError, "negative"),
-        (lambda t: t + 1, WeightsError, "not zero"),
+        (lambda t: t.replace(3, 0), WeightsError, "zero km apart"),
         (lambda t: t.replace(3, "near"), WeightsError, "'near'"),
         (lambda t: t.reset_index(drop=True), AlignmentError, "order|ids|both sides"),
-        (lambda t: t.astype(float).replace({3.0: np.nan, 9.0: np.nan}), WeightsError, "nothing connects.*\n.*a"),
+        (lambda t: t.replace(3, np.nan), WeightsError, "not numbers"),
+        (lambda t: t.astype(float).replace({3.0: np.inf, 9.0: np.inf}), WeightsError, "nothing connects.*\n.*a"),
     ],
 )
 def test_tables_that_are_no_distances(change, error, says):
@@ -90,6 +108,21 @@ def test_weights_are_not_taken_for_distances():
     panel = slx_panel(scatter(12), 4, 0)
     with pytest.raises(OptionError, match="weights are not distances"):
         distances_of(panel, named_weights(np.ones((12, 12)) - np.eye(12)))
+
+
+def test_coordinates_that_are_swapped_or_no_degrees():
+    frame = pd.DataFrame({"id": ["a", "b"], "lon": [116.4, 121.5], "lat": [39.9, 31.2]})
+    found = measure_distances(frame, regions="id", coordinates=("lon", "lat"))
+    # the spherical law of cosines
+    a, b, gap = np.radians([39.9, 31.2, 121.5 - 116.4])
+    angle = np.arccos(np.sin(a) * np.sin(b) + np.cos(a) * np.cos(b) * np.cos(gap))
+    assert found.matrix[0, 1] == pytest.approx(6371.0088 * angle, rel=1e-9)
+    with pytest.raises(OptionError, match="north first"):
+        measure_distances(frame, regions="id", coordinates=("lat", "lon"))
+    with pytest.raises(WeightsError, match="swapped"):
+        measure_distances(frame[["lat", "lon"]].to_numpy(), regions=["a", "b"], lonlat=True)
+    with pytest.raises(OptionError, match="not clear whether"):
+        measure_distances(frame[["lon", "lat"]].to_numpy(), regions=["a", "b"])
 
 
 def test_limits_of_size_and_reach():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from moderators.space import scatter
-from spillover.moderators.residual_checks import check_residuals, correlation_range, correlogram, serial_correlation
+from spillover.moderators.correlogram import correlation_range
+from spillover.moderators.residual_checks import check_residuals, serial_correlation
 from spillover.numerics.within import Transformation
 
 
@@ -38,7 +39,10 @@ def test_gaps_in_the_years_are_not_neighbours():
 def test_the_range_of_a_known_correlogram():
     d = np.linspace(10.0, 400.0, 20)
     table = np.column_stack([d, 0.6 * np.exp(-d / 120.0), np.full(20, 50.0)])
-    assert correlation_range(table) == pytest.approx(120.0, rel=1e-3)
+    assert correlation_range(table, offset=False) == pytest.approx(120.0, rel=1e-3)
+    lower = table - [0.0, 0.1, 0.0]
+    assert correlation_range(lower, offset=True) == pytest.approx(120.0, rel=1e-3)
+    assert correlation_range(lower, offset=False) < 90.0
 
 
 def test_a_field_with_a_range_is_found_and_noise_is_not():
@@ -54,7 +58,6 @@ def test_a_field_with_a_range_is_found_and_noise_is_not():
     field = effects.apply(root @ rng.normal(size=(250, 10)))
     found = check_residuals(field, x, distances, effects, periods)
     assert found.spatial
-    assert found.range_km == pytest.approx(100.0, rel=0.35)  # period means take away what all regions share
-    table = correlogram(field, distances)
-    assert table[0, 1] > 0.5
-    assert abs(table[-1, 1]) < 0.1
+    assert found.range_km == pytest.approx(100.0, rel=0.45)  # the standard deviation over fields is 16 %
+    assert found.correlogram[0, 1] > 0.5
+    assert abs(found.correlogram[-1, 1]) < 0.1

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy import stats
 
 from simulated import lattice, named_weights, nearest, row_standardised
-from spillover.errors import DesignError, EstimationError, OptionError, UnknownColumnError
+from spillover.errors import AssumptionWarning, DesignError, EstimationError, OptionError, UnknownColumnError
 from spillover.models.fit import fit
 from spillover.moderators.regimes import fit_regimes
 from spillover.moderators.strength import fit_moderated_rho
@@ -275,6 +275,19 @@ def test_shocks_that_load_on_the_moderator_are_not_taken_for_spillover() -> None
     assert 0.35 < float(np.mean(found)) < 1.75
 
 
+def test_variances_that_go_with_the_moderator_are_called_out(weights: SpatialWeights) -> None:
+    panel = draw_moderated(weights, 8, seed=1)
+    rng = np.random.default_rng(5)
+    noise = 3.0 * np.exp(panel["z"]) * rng.normal(size=panel.shape)
+    louder = panel.with_variables({"y": panel["y"] + noise})
+    with pytest.warns(AssumptionWarning, match="variances rise with z"):
+        lm_moderated_rho(fit("y ~ x", louder, weights), "z")
+    found = fit_moderated_rho("y ~ x", louder, weights, moderators="z")
+    assert any("variances rise with z" in note for note in found.notes)
+    quiet = fit_moderated_rho("y ~ x", panel, weights, moderators="z")
+    assert not any("variances" in note for note in quiet.notes)
+
+
 # -- effects -----------------------------------------------------------------------------------------
 
 
@@ -363,12 +376,12 @@ def test_a_planted_moderation_is_found(side: str, periods: bool) -> None:
 
 @pytest.mark.parametrize("side", ["receiver", "sender"])
 def test_with_trends_the_score_equations_hold(panel: Panel, weights: SpatialWeights, side: str) -> None:
-    """(PB_ky)'e/σ² = T* tr PB_kS^{-1} with P from an explicit basis of ι and B_1ι; δ by least squares of P-data."""
+    """(PB_ky)'e/σ² = T* tr PB_kS^{-1} with P from an explicit basis of ι, z and B_1ι; δ by least squares of P-data."""
     found = fit_moderated_rho("y ~ x", panel, weights, moderators="z", side=side)  # type: ignore[arg-type]
     b, n, t = found.estimates, 24, 5
     w, z = weights.matrix.toarray(), panel["z"][:, 0] - panel["z"][:, 0].mean()
     pulls = [w, np.diag(z) @ w if side == "receiver" else w @ np.diag(z)]
-    q = scipy.linalg.orth(np.column_stack([np.ones(n), pulls[1].sum(axis=1)]))
+    q = scipy.linalg.orth(np.column_stack([np.ones(n), z, pulls[1].sum(axis=1)]))
     p, jt = np.eye(n) - q @ q.T, np.eye(t) - np.ones((t, t)) / t
     s = np.eye(n) - b["rho"] * pulls[0] - b["rho:z"] * pulls[1]
     x, y = panel["x"], panel["y"]
@@ -377,7 +390,7 @@ def test_with_trends_the_score_equations_hold(panel: Panel, weights: SpatialWeig
     delta = np.linalg.lstsq(zs, target, rcond=None)[0]
     assert delta == pytest.approx([b["x"], b["W*x"]], rel=1e-8)
     e = target - zs @ delta
-    sigma2 = np.sum(e**2) / ((n - 2) * (t - 1))
+    sigma2 = np.sum(e**2) / ((n - q.shape[1]) * (t - 1))
     assert found.statistics["sigma2"] == pytest.approx(sigma2, rel=1e-10)
     for pull in pulls:
         score = np.sum(e * (p @ pull @ y @ jt).ravel()) / sigma2 - (t - 1) * np.trace(p @ pull @ np.linalg.inv(s))

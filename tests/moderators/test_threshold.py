@@ -17,8 +17,8 @@ from spillover.moderators.threshold_set import critical_value
 from spillover.numerics.kernels import kernel_root, wendland
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
+from spillover.simulation.planted import PlantedThresholds
 from spillover.weights.weights import SpatialWeights
-from threshold_designs import draw_threshold_panel
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def weights() -> SpatialWeights:
 
 @pytest.fixture(scope="module")
 def panel(weights: SpatialWeights) -> Panel:
-    return draw_threshold_panel(40, 6, seed=2, jumps=((0.8, 0.2),), weights=weights, rho=0.3, theta=0.4)
+    return PlantedThresholds(40, 6, jumps=((0.8, 0.2),), rho=0.3, theta=0.4).draw(2, weights)
 
 
 # -- search ------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ def test_the_estimate_is_the_best_of_all_values(panel: Panel) -> None:
 
 def test_two_thresholds_are_the_best_pair() -> None:
     """The sequential search with refinement reaches the joint minimum found by trying all pairs."""
-    panel = draw_threshold_panel(30, 5, seed=4, jumps=((1.5, -0.5), (-1.2, 0.6)))
+    panel = PlantedThresholds(30, 5, jumps=((1.5, -0.5), (-1.2, 0.6))).draw(4)
     found = fit_threshold("y ~ x", panel, threshold="q", switching="x", thresholds=2, bootstrap=None)
     x, q = panel["x"], panel["q"]
     values = candidate_values(q, 0.10)
@@ -268,7 +268,7 @@ def test_drawn_samples_of_a_lag_model_are_solved_and_fitted(panel: Panel, weight
 
 
 def test_a_planted_threshold_is_found_and_tested() -> None:
-    panel = draw_threshold_panel(100, 10, seed=7, range_km=150.0, jumps=((0.8, 0.3),))
+    panel = PlantedThresholds(range_km=150.0, jumps=((0.8, 0.3),)).draw(7)
     found = fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=399, seed=1)
     threshold, test = found.thresholds[0], found.threshold_tests[0]
     assert threshold.value == pytest.approx(0.3, abs=0.1)
@@ -283,9 +283,7 @@ def test_a_planted_threshold_is_found_and_tested() -> None:
 
 def test_a_threshold_in_the_spillover() -> None:
     weights = named_weights(row_standardised(nearest(100, 5, seed=1)))
-    panel = draw_threshold_panel(
-        100, 10, seed=8, weights=weights, rho=0.3, theta=0.5, lag_jump=(1.2, -0.4), jumps=((0.0, 0.0),)
-    )
+    panel = PlantedThresholds(rho=0.3, theta=0.5, lag_jump=(1.2, -0.4)).draw(8, weights)
     found = fit_threshold("y ~ x", panel, weights, threshold="q", switching="W*x", draws=199, seed=1)
     assert found.thresholds[0].covers(-0.4)
     low, high = found.regimes
@@ -297,7 +295,7 @@ def test_a_threshold_in_the_spillover() -> None:
 
 
 def test_relabelling_and_units_change_nothing() -> None:
-    panel = draw_threshold_panel(40, 6, seed=9, jumps=((0.8, 0.2),), range_km=100.0)
+    panel = PlantedThresholds(40, 6, jumps=((0.8, 0.2),), range_km=100.0).draw(9)
     base = fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=99, seed=3)
     scaled = panel.with_variables({"y": 1e4 * panel["y"], "x": 1e-3 * panel["x"], "q": 100.0 * panel["q"] + 5.0})
     other = fit_threshold("y ~ x", scaled, threshold="q", switching="x", draws=99, seed=3)

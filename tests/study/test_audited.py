@@ -11,7 +11,7 @@ import pytest
 from grid_study import STUDY, write_study
 
 from spillover import cli
-from spillover.errors import StudyFileError
+from spillover.errors import AssumptionWarning, StudyFileError
 from spillover.report import write_report
 from spillover.study.load import load_study
 from spillover.study.result import StudyResult
@@ -84,6 +84,7 @@ def test_all_mistakes_of_the_section_come_together(tmp_path: Path) -> None:
 groups = "contry"
 weights = ["quen"]
 channels = ["rdd"]
+measures = ["log(nope)", "sqrt("]
 draws = 5
 rules = "no.toml"
 relevant_own = -1.0
@@ -93,8 +94,44 @@ speed = 3
     with pytest.raises(StudyFileError) as caught:
         load_study(write_study(tmp_path, wrong))
     text = str(caught.value)
-    for part in ("'contry'", "'quen'", "'rdd'", "draws = 5", "no.toml", "relevant_own = -1.0", "'speed'"):
+    assert "draws = 5: expected 99 or more" in text
+    for part in (
+        "'nope'",
+        "'sqrt('",
+        "'contry'",
+        "'quen'",
+        "'rdd'",
+        "draws = 5",
+        "no.toml",
+        "relevant_own = -1.0",
+        "'speed'",
+    ):
         assert part in text
+
+
+def test_a_switch_is_true_or_false(tmp_path: Path) -> None:
+    with pytest.raises(StudyFileError, match="expected true, false, or a section"):
+        load_study(write_study(tmp_path, STUDY.replace("audit = false", 'audit = "yes"')))
+
+
+def test_two_periods_are_audited(tmp_path: Path) -> None:
+    # The third moment of a difference of two periods is zero: no error bar may divide by it.
+    two = ON.replace("main = true", "main = true\nperiods = [2012, 2013]")
+    result = run_study(write_study(tmp_path, two))
+    assert result.audit is not None
+    assert "not_done" not in result.audit
+
+
+def test_a_misspelt_fact_of_a_rule_is_told(tmp_path: Path) -> None:
+    rows = [
+        '[[rule]]\nname = "r"\neffects = ["own", "spillover"]\nverdict = "fragile"\nwhen = ["errors.p_valeu > 2"]\n'
+        "facts = []\nbecause = []\n",
+        '[[rule]]\nname = "last"\neffects = ["own", "spillover"]\nverdict = "stands"\nwhen = []\n'
+        "facts = []\nbecause = []\n",
+    ]
+    (tmp_path / "rules.toml").write_text("\n".join(rows), encoding="utf-8")
+    with pytest.warns(AssumptionWarning, match="errors.p_valeu"):
+        run_study(write_study(tmp_path, ON + 'rules = "rules.toml"\n'))
 
 
 def test_rules_of_a_user_decide(tmp_path: Path) -> None:
@@ -126,9 +163,16 @@ def test_the_command_prints_verdicts_and_parts(tmp_path: Path, capsys: pytest.Ca
         shown = capsys.readouterr()
         return leave.value.code or 0, shown.out, shown.err
 
-    code, out, err = call("--part", "errors", "--part", "detectable")
+    code, out, err = call("--part", "errors", "--part", "detectable", "--part", "permutation")
     assert code == 0, err
     assert "SPILLOVER:" in out
+    code, out, err = call("--part", "reach")  # no verdict without what it rests on
+    assert code == 0, err
+    assert "No verdict" in out
+    assert "STANDS" not in out
+    code, out, err = call("--part", "errors", "--part", "detectable")
+    assert "EFFECT AT HOME:" in out
+    assert "STANDS" not in out.split("SPILLOVER:")[-1]
     assert "Do the error bars tell the truth?" in out
     code, out, err = call("--part", "errors", "--format", "json")
     assert code == 0, err

@@ -10,15 +10,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, as_completed
 from typing import Any
 
+import numpy as np
+
 from spillover.audit.focus import choose_variable, focus_effects
 from spillover.audit.grouping import resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.result import Audit
-from spillover.audit.rules import Rule, read_rules
+from spillover.audit.rules import Rule, names_of, read_rules
 from spillover.audit.specifications import check_list
 from spillover.audit.task import FitTask
-from spillover.audit.verdict import decide
+from spillover.audit.verdict import Verdict, decide
 from spillover.errors import (
+    AssumptionWarning,
     FormulaError,
     OptionError,
     SpilloverError,
@@ -72,8 +75,8 @@ def audit_fit(
     ----------
     fit : what `spillover.fit` returned.
     variable : the regressor, as it stands in the formula; the first by default.
-    parts : names of `PARTS`; all by default. Verdicts rest on what was done: without permutation or error bars a
-        verdict is still given, by the rules that the remaining facts allow.
+    parts : names of `PARTS`; all by default. There is no verdict without error bars and what could have been seen, nor
+        one on the spillover without permutation; rules of your own always decide.
     groups : column of `panel.groups`, or region → group; the panel's only grouping by default.
     weights : name → other W of the same regions, to be set side by side.
     draws : permutations and bootstrap replications; 999, and 199 for panels of more than 20,000 cells, by default.
@@ -112,6 +115,10 @@ def audit_fit(
         **options,
     }
     _check_options(options, chosen)
+    if weights is not None and not isinstance(weights, Mapping):
+        raise OptionError(
+            "the W to be set side by side need names", got=type(weights).__name__, fix='weights={"10 nearest": W}'
+        )
     resolve_groups(fit, groups)
     if weights and "weights" in chosen:
         check_list(weights, fit, common=bool(options.get("common")))
@@ -120,15 +127,43 @@ def audit_fit(
         done[part.name] = part
     ordered = {key: done[key] for key in chosen}
     facts = {key: value for part in ordered.values() for key, value in part.facts.items()}
+    if rules is not None:
+        _warn_of_unknown_facts(table, facts)
     effects = [effect for effect, _ in focus_effects(fit, name).items()]
     verdicts = {effect: decide(effect, facts, table) for effect in effects}
+    if rules is None:
+        verdicts = {key: each for key, each in verdicts.items() if rests_on_facts(each, table, facts, chosen)}
     words = f"{fit.spec.model.upper()} with {fit.spec.effects_in_words} effects, {fit.spec.formula}"
     return Audit(name, words, verdicts, ordered, table, int(seed))
+
+
+def rests_on_facts(verdict: Verdict, rules: Sequence[Rule], facts: Mapping[str, float], done: Sequence[str]) -> bool:
+    """Whether what decided was looked at: the numbers of the rule, and for "stands" all that could speak against it."""
+    rule = next(each for each in rules if each.name == verdict.rule)
+    if rule.when:
+        return all(f"{name}.{verdict.effect}" in facts or name in facts for name in rule.facts)
+    needed = {f"errors.p_value.{verdict.effect}", f"detectable.smallest.{verdict.effect}"}
+    return needed <= set(facts) and (verdict.effect == "own" or "permutation" in done)
+
+
+def _warn_of_unknown_facts(rules: Sequence[Rule], facts: Mapping[str, float]) -> None:
+    """A rule with a misspelt fact would never apply and never be missed."""
+    ours = set(names_of(read_rules()))
+    known = {key for fact in facts for key in (fact, fact.removesuffix(".own"), fact.removesuffix(".spillover"))}
+    lost = sorted({name for name in names_of(rules) if name not in ours and name not in known})
+    if lost:
+        hints = [hint for name in lost if (hint := did_you_mean(name, sorted(ours | known)))]
+        warnings.warn(
+            f"rules name facts that this audit does not give, and never apply: {show_labels(lost)}. {' '.join(hints)}",
+            AssumptionWarning,
+            stacklevel=3,
+        )
 
 
 def _chosen(parts: Sequence[str] | None) -> tuple[str, ...]:
     if parts is None:
         return tuple(PARTS)
+    parts = [parts] if isinstance(parts, str) else parts
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise OptionError(
@@ -222,14 +257,16 @@ def run_part(
     except SpilloverError as error:
         if asked & accepted and isinstance(error, OptionError | UnknownColumnError | FormulaError):
             raise
-        return _refused(name, error)
+        return _refused(name, error.what)
+    except (ArithmeticError, np.linalg.LinAlgError) as error:  # a part that these data break costs no other
+        return _refused(name, f"the numbers do not allow it ({error})")
 
 
-def _refused(name: str, error: SpilloverError) -> AuditPart:
+def _refused(name: str, reason: str) -> AuditPart:
     import pandas as pd
 
     module = importlib.import_module(PARTS[name].split(":")[0])
-    return AuditPart(name, module.QUESTION, pd.DataFrame(), {}, (), (error.what + ".",))
+    return AuditPart(name, module.QUESTION, pd.DataFrame(), {}, (), (reason + ".",))
 
 
 def run_task(task: FitTask, name: str, pool: Mapping[str, Any], asked: frozenset[str]) -> AuditPart:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from spillover.audit.absorbed import absorb_groups
-from spillover.audit.evidence import effect_facts, effect_rows, number, reason, tell_p, told
+from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.group_shares import GroupShare, group_shares
 from spillover.audit.grouping import Grouping, resolve_groups
@@ -29,14 +29,8 @@ MUCH = 0.10  # share beyond chance from which a variable counts as shared by gro
 
 
 @dataclass
-class _Found:
-    """What is collected on the way."""
-
-    variable: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    sentences: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+class _Found(Findings):
+    """Findings of refitted models."""
 
     def add(self, fit: SpatialFit, key: str, words: str, name: str | None = None) -> FocusEffects:
         """Rows and facts of one more fit."""
@@ -99,14 +93,7 @@ def audit_common_shock(
         _absorb(found, fit, grouping)
     progress("common factors", 0.6)
     _look_at_factors(found, fit, as_fitted, factors)
-    return _part(found)
-
-
-def _part(found: _Found) -> AuditPart:
-    import pandas as pd
-
-    table = pd.DataFrame(found.rows)
-    return AuditPart("common-shock", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
+    return found.part("common-shock", QUESTION)
 
 
 def _look_at_shares(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
@@ -259,7 +246,7 @@ def _tell_groups(grouping: Grouping, plain: FocusEffects, exact: FocusEffects, n
     if plain.spillover is None or exact.spillover is None:
         return text
     shrunk = abs(exact.spillover.value) < 0.5 * abs(plain.spillover.value)
-    if plain.spillover.p_value < 0.05 <= exact.spillover.p_value:
+    if is_lost(plain.spillover, exact.spillover):
         return text + f" What regions of one {grouping.name} share in a period carries the spillover."
     if shrunk:
         return text + f" More than half of it is shared by the regions of a {grouping.name} in a period."

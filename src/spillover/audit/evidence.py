@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from spillover.audit.focus import Effect, FocusEffects
+from spillover.audit.part import AuditPart
 from spillover.errors import SpilloverError
 from spillover.models.result import SpatialFit
+from spillover.panel.panel import Panel
 from spillover.simulation.power import detectable_shift
+
+
+@dataclass
+class Findings:
+    """What a part collects on its way to an `AuditPart`."""
+
+    variable: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, float] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+    def part(self, name: str, question: str) -> AuditPart:
+        """The finished part."""
+        import pandas as pd
+
+        return AuditPart(
+            name, question, pd.DataFrame(self.rows), self.facts, tuple(self.sentences), tuple(self.skipped)
+        )
 
 
 def effect_rows(fit: SpatialFit, effects: FocusEffects, **labels: Any) -> list[dict[str, Any]]:
@@ -56,6 +78,11 @@ def smallest(effect: Effect) -> float:
     return detectable_shift(0.05, 0.8, effect.df) * effect.std_error
 
 
+def is_lost(before: Effect, after: Effect) -> bool:
+    """Whether an effect was told from zero and is no longer, with less than half of its size: not just less precise."""
+    return before.p_value < 0.05 <= after.p_value and abs(after.value) < 0.5 * abs(before.value)
+
+
 def told(effect: Effect) -> str:
     """ "0.44 (−0.26, 1.15)": as many decimals as the width of the interval deserves."""
     values = (effect.value, effect.low, effect.high)
@@ -84,3 +111,17 @@ def reason(error: SpilloverError) -> str:
     lines = str(error).splitlines()
     got = next((line.split(":", 1)[1].strip() for line in lines if line.strip().startswith("got:")), "")
     return f"{lines[0]} ({got})" if got else lines[0]
+
+
+def both(effects: FocusEffects) -> str:
+    """The two effects in words."""
+    parts = [f"{told(effects.own)} at home"]
+    if effects.spillover is not None:
+        parts.append(f"spillover {told(effects.spillover)}")
+    return ", ".join(parts)
+
+
+def called(panel: Panel, region: str) -> str:
+    """A region as sentences show it: its name with its id, or its id alone."""
+    name = panel.names[panel.regions.index(region)]
+    return region if name == region else f"{name} ({region})"

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from spillover.audit.evidence import effect_facts, effect_rows, number, reason, told
-from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects, read_effect
+from spillover.audit.evidence import Findings, both, called, effect_facts, effect_rows, number, reason
+from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.light import light
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
 from spillover.audit.shifted import refit_periods
+from spillover.audit.small_counts import count, leave_small
 from spillover.errors import SpilloverError, SpilloverWarning, show_labels
-from spillover.models.counts import fit_counts
 from spillover.models.result import SpatialFit
 from spillover.models.spec import Groups
-from spillover.panel.panel import Panel
 from spillover.typing import FloatArray, Progress, no_progress
 
 QUESTION = "Do a few regions, periods or groups make the result?"
@@ -42,13 +40,8 @@ class Left:
 
 
 @dataclass
-class _Found:
-    variable: str
-    base: FocusEffects
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    sentences: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+class _Found(Findings):
+    base: FocusEffects = field(kw_only=True)
 
     def add(self, fit: SpatialFit, effects: FocusEffects, without: str, name: str) -> None:
         self.rows += effect_rows(fit, effects, without=without, name=name)
@@ -91,7 +84,7 @@ def audit_influence(
     name = choose_variable(fit, variable)
     if counts is not None:
         _ = fit.panel[counts]
-    found = _Found(name, focus_effects(fit, name))
+    found = _Found(name, base=focus_effects(fit, name))
     grouping = resolve_groups(fit, groups)
     found.add(fit, found.base, "nothing", "")
     with warnings.catch_warnings():
@@ -103,18 +96,9 @@ def audit_influence(
         _leave_groups(found, fit, grouping)
         _compare_halves(found, fit)
         progress("small counts", 0.9)
-        _leave_small(found, fit, counts, small)
-        _count(found, fit, counts)
-    import pandas as pd
-
-    table = pd.DataFrame(found.rows)
-    return AuditPart("influence", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
-
-
-def called(panel: Panel, region: str) -> str:
-    """A region as sentences show it: its name with its id, or its id alone."""
-    name = panel.names[panel.regions.index(region)]
-    return region if name == region else f"{name} ({region})"
+        leave_small(found, fit, counts, small)
+        count(found, fit, counts)
+    return found.part("influence", QUESTION)
 
 
 # -- who varies ----------------------------------------------------------------------------------------------
@@ -215,16 +199,9 @@ def _compare_halves(found: _Found, fit: SpatialFit) -> None:
         effects = focus_effects(made, found.variable)
         found.add(made, effects, f"all but the {words} half of the periods", span)
         found.facts |= effect_facts(f"influence.{key}", effects)
-        said.append(f"{span}: {_both(effects)}")
+        said.append(f"{span}: {both(effects)}")
     if said:
         found.sentences.append("By time, " + "; ".join(said) + ".")
-
-
-def _both(effects: FocusEffects) -> str:
-    parts = [f"{told(effects.own)} at home"]
-    if effects.spillover is not None:
-        parts.append(f"spillover {told(effects.spillover)}")
-    return ", ".join(parts)
 
 
 def _try(found: _Found, name: str, make: Callable[[], SpatialFit]) -> SpatialFit | None:
@@ -278,102 +255,3 @@ def _tell_range(
     if seen:
         return f"{text}; without {names} it is not told from zero."
     return f"{text}; it is told from zero only without {names}."
-
-
-# -- small counts --------------------------------------------------------------------------------------------
-
-
-def _leave_small(found: _Found, fit: SpatialFit, counts: str | None, small: float) -> None:
-    if counts is None:
-        found.skipped.append("Regions with small counts: name the panel variable with the counts, counts=….")
-        return
-    panel = fit.panel
-    mean = panel[counts].mean(axis=1)
-    few = [region for region, value in zip(panel.regions, mean, strict=True) if not value >= small]
-    if not few:
-        found.sentences.append(f"No region has fewer than {small:g} {panel.label(counts)} per period on average.")
-        return
-    kept = [region for region in panel.regions if region not in set(few)]
-    design = fit.design
-    squares = np.sum(design.y**2, axis=1)
-    share = float(squares[[panel.regions.index(region) for region in few]].sum() / squares.sum())
-    found.facts["influence.small_regions"] = float(len(few))
-    found.facts["influence.small_share"] = share
-    made = None
-    if len(kept) >= 10:
-        made = _try(found, f"regions below {small:g} {counts}", partial(refit, fit, panel=panel.select(regions=kept)))
-    many = len(few) > 1
-    text = (
-        f"{len(few)} of {len(panel.regions)} regions {'have' if many else 'has'} fewer than {small:g} "
-        f"{panel.label(counts)} per period and {'hold' if many else 'holds'} {100 * share:.0f} % of what varies within "
-        f"regions in the outcome"
-    )
-    if made is None:
-        found.sentences.append(text + "; too few are left without them.")
-        return
-    effects = focus_effects(made, found.variable)
-    found.add(made, effects, "small counts", f"{len(few)} regions below {small:g} {counts}")
-    found.facts |= effect_facts("influence.without_small", effects)
-    lost = [called(panel, region) for region in kept if region not in set(made.panel.regions)]
-    also = f"; {show_labels(lost)} had no neighbour left" if lost else ""
-    found.sentences.append(f"{text}. Without them ({len(made.panel.regions)} regions left{also}): {_both(effects)}.")
-
-
-def _count(found: _Found, fit: SpatialFit, counts: str | None) -> None:
-    """Poisson and log-linear SLX of the same regressors."""
-    spec, design = fit.spec, fit.design
-    inside = design.response[4:-1] if _is_log(design.response) else None
-    outcome = counts if counts is not None and _is_count_of(fit, counts) else inside
-    if outcome is None:
-        found.skipped.append("Poisson: the outcome is not a logarithm of something that could be counted.")
-        return
-    if spec.groups is not None or spec.segments is not None:
-        found.skipped.append("Poisson: it knows region and period effects, not those of groups or segments.")
-        return
-    right = spec.formula.split("~", 1)[1]
-    w = fit.roles.regressors if fit.roles.regressors is not None else fit.weights
-    lagged = tuple(design.neighbour) or None if spec.has_lagged_regressors else None
-    try:
-        poisson = fit_counts(f"{outcome} ~{right}", fit.panel, w, effects=spec.effects, lagged=lagged)
-        logs = refit(fit, model="slx" if w is not None else "ols", weights=w, lagged=lagged)
-    except SpilloverError as error:
-        found.skipped.append(f"Poisson: {reason(error)}.")
-        return
-    estimates = poisson.semi_elasticities()
-    own = read_effect(estimates, f"direct: {found.variable}")
-    has_lag = found.variable in poisson.design.neighbour
-    counted = FocusEffects(
-        found.variable, own, read_effect(estimates, f"indirect: {found.variable}") if has_lag else None
-    )
-    logged = focus_effects(logs, found.variable)
-    found.facts |= effect_facts("influence.poisson", counted) | effect_facts("influence.log_slx", logged)
-    found.rows += [
-        {**row, "rho": None} for row in effect_rows(fit, counted, without="logs", name=f"Poisson, {outcome}")
-    ]
-    found.add(logs, logged, "W y", "logs, SLX")
-    found.sentences.append(
-        f"Poisson for {outcome} (large regions count for more, no logarithm): {_both(counted)}; the same regressors in "
-        f"logs (SLX): {_both(logged)}."
-    )
-
-
-def _is_log(response: str) -> bool:
-    """Whether the whole response is one logarithm: "log(a / b)", not "log(a) - log(b)"."""
-    if not (response.startswith("log(") and response.endswith(")")):
-        return False
-    depth = 0
-    for at, sign in enumerate(response):
-        depth += (sign == "(") - (sign == ")")
-        if depth == 0 and at >= 4 and at < len(response) - 1:
-            return False
-    return True
-
-
-def _is_count_of(fit: SpatialFit, counts: str) -> bool:
-    """Whether the counts move with the outcome: the logarithms differ by less than they vary."""
-    values = fit.panel[counts]
-    if not (values > 0).any() or not _is_log(fit.design.response):
-        return False
-    plain = replace(fit.design.transformation, groups=None, segments=None)
-    logs = plain.apply(np.log(np.maximum(values, 1e-9)))
-    return bool(np.corrcoef(logs.ravel(), np.asarray(fit.design.y).ravel())[0, 1] > 0.5)

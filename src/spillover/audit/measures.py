@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from spillover.audit.evidence import effect_facts, effect_rows, number, reason, told
+from spillover.audit.evidence import Findings, effect_facts, effect_rows, number, reason, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.identities import Shared, find_identities, find_shared, variables_of
 from spillover.audit.part import AuditPart
@@ -31,15 +29,6 @@ QUESTION = "Are outcome, regressor and its alternatives different things?"
 SAME = 1e-6  # 1 − correlation below which two measures are one
 CLOSE = 0.98  # correlation from which they are hardly two
 LARGE_SHARE = 0.25  # of the estimate that a shared variable alone would give
-
-
-@dataclass
-class _Found:
-    variable: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    sentences: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
 
 
 def audit_measures(
@@ -71,7 +60,7 @@ def audit_measures(
     UnknownColumnError, FormulaError : a measure or channel that the panel does not have or that is no expression.
     """
     name = choose_variable(fit, variable)
-    found = _Found(name)
+    found = Findings(name)
     terms = _checked(fit, measures, "measures")
     declared = _channels(fit, channels)
     base = focus_effects(fit, name)
@@ -88,10 +77,7 @@ def audit_measures(
         found.skipped.append("Alternative measures: none were named; measures=[…] compares them.")
     if not channels:
         found.skipped.append("Bad controls: the study declares no channels; channels=[…] names them.")
-    import pandas as pd
-
-    table = pd.DataFrame(found.rows)
-    return AuditPart("measures", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
+    return found.part("measures", QUESTION)
 
 
 def _checked(fit: SpatialFit, given: Sequence[str], option: str) -> dict[str, tuple[str, ...]]:
@@ -128,7 +114,7 @@ def _channels(fit: SpatialFit, given: Sequence[str]) -> tuple[str, ...]:
 # -- accounting ----------------------------------------------------------------------------------------------
 
 
-def _look_for_accounting(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
+def _look_for_accounting(found: Findings, fit: SpatialFit, base: FocusEffects) -> None:
     formula, panel, design = parse_formula(fit.spec.formula), fit.panel, fit.design
     factors = dict(zip(formula.names, formula.terms, strict=True))[found.variable]
     outcome = (formula.response,)
@@ -168,7 +154,7 @@ def _tell_shared(variable: str, each: Shared, large: bool, base: FocusEffects) -
 # -- alternatives --------------------------------------------------------------------------------------------
 
 
-def _compare_measures(found: _Found, fit: SpatialFit, terms: dict[str, tuple[str, ...]]) -> None:
+def _compare_measures(found: Findings, fit: SpatialFit, terms: dict[str, tuple[str, ...]]) -> None:
     design = fit.design
     own = _within(fit, design.x_raw[list(design.own).index(found.variable)])
     controls = [_within(fit, x) for name, x in zip(design.own, design.x_raw, strict=True) if name != found.variable]
@@ -212,7 +198,7 @@ def _compare_measures(found: _Found, fit: SpatialFit, terms: dict[str, tuple[str
         found.sentences.append(f"{name} is nearly the same regressor (correlation {given:.3f}): little can be learnt.")
 
 
-def _replace(found: _Found, fit: SpatialFit, name: str) -> SpatialFit | None:
+def _replace(found: Findings, fit: SpatialFit, name: str) -> SpatialFit | None:
     """The model with another measure in the place of the regressor."""
     formula = parse_formula(fit.spec.formula)
     if name in formula.names:
@@ -237,7 +223,7 @@ def _formula(fit: SpatialFit, names: Sequence[str]) -> str:
 # -- channels ------------------------------------------------------------------------------------------------
 
 
-def _drop_channels(found: _Found, fit: SpatialFit, declared: tuple[str, ...], base: FocusEffects) -> None:
+def _drop_channels(found: Findings, fit: SpatialFit, declared: tuple[str, ...], base: FocusEffects) -> None:
     if not declared:
         return
     formula = parse_formula(fit.spec.formula)

@@ -109,7 +109,9 @@ def _maximise(replay: Replay, triangle: FloatArray, basis: Direction, free: bool
         engine = replay.engine
         assert engine is not None
         rough = chebyshev_grid(engine.rough.log_determinant.interval, GRID)
-        level = engine.rough.log_determinant.value(rough) - transformation.unit_roots * np.log1p(-rough)
+        level = engine.rough.log_determinant.value(rough)
+        if transformation.unit_roots:  # ρ may pass 1 where rows of W do not sum to one
+            level = level - transformation.unit_roots * np.log1p(-rough)
         values = [
             -0.5 * transformation.m * np.log(solve(float(each))[0]) + transformation.t_star * height
             for each, height in zip(rough, level, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import gammaln
 
+from spillover.audit.evidence import number, tell_p
 from spillover.audit.focus import check_spillover, choose_variable
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.part import AuditPart
@@ -228,16 +229,13 @@ def _facts(prefix: str, found: dict[str, Shuffled]) -> dict[str, float]:
     return facts
 
 
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
 def _sentence(where: str, effect: Shuffled, ratio: Shuffled) -> str:
     low, high = effect.limits
+    width = (high - low) / 2.0
     told = (
-        f"With neighbours shuffled {where} the spillover lies between {low:.2f} and {high:.2f} in 95 % of "
-        f"{effect.values.size} shuffles (median {effect.centre:.2f}); with the real neighbours it is "
-        f"{effect.observed:.2f} ({_p(effect.p_value)}; by its t-ratio, {_p(ratio.p_value)})"
+        f"With neighbours shuffled {where} the spillover lies between {number(low, width)} and {number(high, width)} "
+        f"in 95 % of {effect.values.size} shuffles (median {number(effect.centre, width)}); with the real neighbours "
+        f"it is {number(effect.observed, width)} ({tell_p(effect.p_value)}; by its t-ratio, {tell_p(ratio.p_value)})"
     )
     if ratio.p_value > 0.05:
         return f"{told}: neighbours drawn by lot do as well."
@@ -252,8 +250,8 @@ def _sentence(where: str, effect: Shuffled, ratio: Shuffled) -> str:
 def _rho_sentence(where: str, rho: Shuffled) -> str:
     low, high = rho.limits
     told = (
-        f"ρ is {rho.observed:.2f} with the real neighbours and between {low:.2f} and {high:.2f} with neighbours "
-        f"shuffled {where} ({_p(rho.p_value)})"
+        f"ρ is {number(rho.observed, 1.0)} with the real neighbours and between {number(low, 1.0)} and "
+        f"{number(high, 1.0)} with neighbours shuffled {where} ({tell_p(rho.p_value)})"
     )
     if rho.p_value > 0.05 and low * high > 0:
         return f"{told}: it measures what these regions share, not who is near."

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
 from scipy import stats
 
-from spillover.audit.evidence import effect_facts, effect_rows, number, reason, tell_p, told
+from spillover.audit.evidence import Findings, effect_facts, effect_rows, number, reason, tell_p, told
 from spillover.audit.focus import Effect, FocusEffects, check_spillover, choose_variable, focus_effects, read_effect
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
@@ -53,15 +52,6 @@ class Reached:
         return self.effects.spillover
 
 
-@dataclass
-class _Found:
-    variable: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    sentences: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-
-
 def audit_reach(
     fit: SpatialFit,
     variable: str | None = None,
@@ -95,7 +85,7 @@ def audit_reach(
     """
     name = choose_variable(fit, variable)
     check_spillover(fit, name)
-    found = _Found(name)
+    found = Findings(name)
     n = len(fit.design.regions)
     families = _with_places(fit, _checked(reaches, n)) if has_places(fit) else None
     if families is None:
@@ -118,10 +108,7 @@ def audit_reach(
             found.rows += effect_rows(made, effects, reach=label, links=links)
         _compare(found, fit, tried)
         _look_beyond(found, fit)
-    import pandas as pd
-
-    table = pd.DataFrame(found.rows)
-    return AuditPart("reach", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
+    return found.part("reach", QUESTION)
 
 
 def has_places(fit: SpatialFit) -> bool:
@@ -197,7 +184,7 @@ def spillover_influence(fit: SpatialFit, name: str) -> dict[str, float]:
     return dict(zip(fit.design.regions, rows * factor, strict=True))
 
 
-def _compare(found: _Found, fit: SpatialFit, tried: list[Reached]) -> None:
+def _compare(found: Findings, fit: SpatialFit, tried: list[Reached]) -> None:
     """From the W of the fit to the longest one, both errors clustered by region together."""
     assert fit.weights is not None
     own = float(fit.weights.matrix.nnz) / fit.weights.n
@@ -234,7 +221,7 @@ def _compare(found: _Found, fit: SpatialFit, tried: list[Reached]) -> None:
 # -- beyond W ------------------------------------------------------------------------------------------------
 
 
-def _look_beyond(found: _Found, fit: SpatialFit) -> None:
+def _look_beyond(found: Findings, fit: SpatialFit) -> None:
     """The model with the mean of the regressor over the far ring as one more regressor."""
     if fit.weights is None:
         return

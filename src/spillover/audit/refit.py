@@ -63,8 +63,9 @@ def cut_to(panel: Panel, *weights: SpatialWeights) -> tuple[Panel, tuple[Spatial
     The log of the panel names what dropped out.
     """
     regions = panel.regions
+    unique = {id(w): w for w in weights}
     while True:
-        parts = {id(w): w if w.regions == regions else w.subset(regions, islands="drop") for w in weights}
+        parts = {key: w if w.regions == regions else w.subset(regions, islands="drop") for key, w in unique.items()}
         left = set(regions).intersection(*(part.regions for part in parts.values())) if parts else set(regions)
         if len(left) == len(regions):
             break

@@ -238,7 +238,8 @@ class Replay:
         assert self.engine is not None
         rough = self.engine.rough.log_determinant
         grid = chebyshev_grid(rough.interval, GRID)
-        return grid, rough.value(grid) - self.transformation.unit_roots * np.log1p(-grid)
+        roots = self.transformation.unit_roots  # none where ρ may pass 1: rows of W that do not sum to one
+        return grid, rough.value(grid) - (roots * np.log1p(-grid) if roots else 0.0)
 
     def _determinant_slopes(self, rho: FloatArray) -> tuple[FloatArray, FloatArray]:
         assert self.engine is not None

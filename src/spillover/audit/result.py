@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from spillover.audit.part import AuditPart
 from spillover.audit.rules import Rule
 from spillover.audit.verdict import NAMES, Verdict
-from spillover.errors import UnknownColumnError, did_you_mean
+from spillover.errors import OptionError, UnknownColumnError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 110
+NO_VERDICT = "it rests on the error bars, on what could have been seen, and for a spillover on shuffled neighbours"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,15 +45,23 @@ class Audit:
 
     @property
     def own(self) -> Verdict:
-        """The verdict on the effect at home."""
-        return self.verdicts["own"]
+        """The verdict on the effect at home; OptionError where the parts that were done allow none."""
+        return self._verdict("own")
 
     @property
     def spillover(self) -> Verdict:
-        """The verdict on the spillover; UnknownColumnError for a model without one."""
-        if "spillover" not in self.verdicts:
-            raise UnknownColumnError(f"{self.variable!r} has no spillover in this model", fix='use model="sdm"')
-        return self.verdicts["spillover"]
+        """The verdict on the spillover; OptionError where the model has none or the parts that were done allow none."""
+        return self._verdict("spillover")
+
+    def _verdict(self, effect: str) -> Verdict:
+        if effect not in self.verdicts:
+            raise OptionError(
+                f"there is no verdict on the {NAMES[effect]} of {self.variable!r}",
+                got=f"parts {', '.join(self.parts) or 'none'}",
+                causes=(NO_VERDICT, "a model without W"),
+                fix='run all parts, of a model with W x or W y: model="sdm"',
+            )
+        return self.verdicts[effect]
 
     def part(self, name: str) -> AuditPart:
         """One part by name; UnknownColumnError with a suggestion."""
@@ -95,6 +104,8 @@ class Audit:
     def summary(self) -> str:
         """The verdicts, then every part with its question and what it says, as text."""
         lines = [f"Is it a spillover? Audit of {self.variable} in {self.model}", ""]
+        if not self.verdicts:
+            lines += [f"No verdict: {NO_VERDICT}.", ""]
         for effect, verdict in self.verdicts.items():
             lines += [f"{NAMES[effect].upper()}: {verdict.verdict.upper()}  ({verdict.rule})"]
             lines += [line for text in verdict.reasons for line in _wrap(text)]

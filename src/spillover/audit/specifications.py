@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from spillover.audit.bridges import component_sizes, find_bridges
-from spillover.audit.evidence import effect_rows, number, reason, told
+from spillover.audit.evidence import Findings, effect_rows, number, reason, told
 from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
@@ -32,15 +31,6 @@ from spillover.weights.weights import SpatialWeights
 QUESTION = "Does the result depend on which W was chosen?"
 WEAK = 0.05  # smallest singular value of I, W, W² with unit length below which ρ and θ are hard to tell apart
 NAMED = 12
-
-
-@dataclass
-class _Found:
-    variable: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    sentences: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
 
 
 def audit_specifications(
@@ -77,7 +67,7 @@ def audit_specifications(
         raise OptionError(f"a {fit.spec.model} model has no W to compare", fix='audit a model="slx" or "sdm"')
     others = dict(weights or {})
     check_list(others, fit, common=common)
-    found = _Found(name)
+    found = Findings(name)
     panel, own = fit.panel, fit.weights
     if common and others:
         panel, own, others = _in_common(found, fit, others)
@@ -98,10 +88,7 @@ def audit_specifications(
     if not others:
         found.skipped.append("Other W: none were given; weights={name: W} sets them side by side.")
     _describe(found, own.align(panel.regions), base)
-    import pandas as pd
-
-    table = pd.DataFrame(found.rows)
-    return AuditPart("weights", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
+    return found.part("weights", QUESTION)
 
 
 def check_list(others: Mapping[str, Any], fit: SpatialFit, *, common: bool) -> None:
@@ -133,7 +120,7 @@ def check_list(others: Mapping[str, Any], fit: SpatialFit, *, common: bool) -> N
 
 
 def _in_common(
-    found: _Found, fit: SpatialFit, others: dict[str, SpatialWeights]
+    found: Findings, fit: SpatialFit, others: dict[str, SpatialWeights]
 ) -> tuple[Panel, SpatialWeights, dict[str, SpatialWeights]]:
     """Panel and every W on the regions that all share and in which each keeps a neighbour."""
     assert fit.weights is not None
@@ -160,7 +147,7 @@ def _in_common(
     return panel, aligned.pop(""), aligned
 
 
-def _try(found: _Found, fit: SpatialFit, panel: Panel, label: str, w: SpatialWeights) -> SpatialFit | None:
+def _try(found: Findings, fit: SpatialFit, panel: Panel, label: str, w: SpatialWeights) -> SpatialFit | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SpilloverWarning)
@@ -170,7 +157,7 @@ def _try(found: _Found, fit: SpatialFit, panel: Panel, label: str, w: SpatialWei
         return None
 
 
-def _row(found: _Found, label: str, w: SpatialWeights, fit: SpatialFit, effects: FocusEffects) -> None:
+def _row(found: Findings, label: str, w: SpatialWeights, fit: SpatialFit, effects: FocusEffects) -> None:
     w = w.align(fit.panel.regions)
     facts = {
         "kind": w.kind,
@@ -207,7 +194,7 @@ def identification(w: SpatialWeights, fit: SpatialFit) -> float:
 # -- side by side --------------------------------------------------------------------------------------------
 
 
-def _compare(found: _Found, tried: list[tuple[str, SpatialFit, FocusEffects]]) -> None:
+def _compare(found: Findings, tried: list[tuple[str, SpatialFit, FocusEffects]]) -> None:
     found.facts["weights.count"] = float(len(tried))
     if len(tried) < 2:
         return
@@ -242,7 +229,7 @@ def _tell(effect: str, low: tuple[Effect, str], high: tuple[Effect, str], reject
 # -- what W rests on -----------------------------------------------------------------------------------------
 
 
-def _describe(found: _Found, w: SpatialWeights, fit: SpatialFit) -> None:
+def _describe(found: Findings, w: SpatialWeights, fit: SpatialFit) -> None:
     bridges, sizes = find_bridges(w), component_sizes(w)
     strength = identification(w, fit)
     found.facts |= {

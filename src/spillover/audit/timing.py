@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from spillover.audit.evidence import effect_facts, effect_rows, number, reason, tell_p, told
+from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.audit.rotate import fit_without, trend
@@ -26,13 +26,7 @@ LEAST_FOR_GROWTH = 5  # periods for an earlier and a later change that share non
 
 
 @dataclass
-class _Found:
-    variable: str
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    facts: dict[str, float] = field(default_factory=dict)
-    sentences: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-
+class _Found(Findings):
     def add(self, fit: SpatialFit, key: str, words: str, of: str | None = None, label: str = "") -> FocusEffects:
         effects = focus_effects(fit, of or self.variable)
         self.rows += effect_rows(fit, effects, model=words, regressor=label or self.variable)
@@ -91,10 +85,7 @@ def audit_timing(
                 step()
         except SpilloverError as error:
             found.skipped.append(f"{words[:1].upper()}{words[1:]}: {reason(error)}.")
-    import pandas as pd
-
-    table = pd.DataFrame(found.rows)
-    return AuditPart("timing", QUESTION, table, found.facts, tuple(found.sentences), tuple(found.skipped))
+    return found.part("timing", QUESTION)
 
 
 # -- the future ----------------------------------------------------------------------------------------------
@@ -180,7 +171,7 @@ def _add_past(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
     )
     if again.spillover is not None:
         text += f", the spillover {told(again.spillover)}"
-    if base.own.p_value < 0.05 <= again.own.p_value:
+    if is_lost(base.own, again.own):
         text += ". The effect at home does not outlast the outcome's own past"
     found.sentences.append(text + ".")
 
@@ -235,7 +226,7 @@ def _take_trends(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
             ("the effect at home", base.own, effects.own),
             ("the spillover", base.spillover, effects.spillover),
         )
-        if before is not None and after is not None and before.p_value < 0.05 <= after.p_value
+        if before is not None and after is not None and is_lost(before, after)
     ]
     found.sentences.append(text + (f": {' and '.join(lost)} rested on trends." if lost else "."))
 

@@ -204,7 +204,9 @@ def _cumulants(point: Point) -> tuple[float, float]:
         b *= float(np.mean(1.0 - left))
         normal *= float(np.mean((1.0 - left) ** 2))
     second = float(np.mean(e**2)) / b
-    return float(np.mean(e**3)) / a, (float(np.mean(e**4)) - 3.0 * normal * second**2) / c
+    # A difference of two periods is symmetric: its third moment is zero and says nothing about that of the errors.
+    third = float(np.mean(e**3)) / a if abs(a) > 1e-12 else 0.0
+    return third, (float(np.mean(e**4)) - 3.0 * normal * second**2) / c
 
 
 # -- robust: scores by region and period ---------------------------------------------------------------

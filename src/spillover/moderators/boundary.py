@@ -91,10 +91,14 @@ class BoundaryFit:
         if found.lower is None:
             said = f"No spillover is visible from beyond {self.thresholds[0]:g} {unit} or any later threshold."
         else:
-            seen = "no threshold ends it" if found.distance is None else f"none is from {found.distance:g} {unit} on"
+            band = (
+                f"excludes zero up to the last threshold, {self.thresholds[-1]:g} {unit}"
+                if found.distance is None
+                else f"holds zero from {found.distance:g} {unit} on"
+            )
             said = (
-                f"A spillover is visible from beyond {found.lower:g} {unit}, and {seen}: with {100 * self.level:g} % "
-                "confidence it reaches further than the first, and nothing bounds it from above."
+                f"A spillover is visible from beyond {found.lower:g} {unit} ({100 * self.level:g} % confidence); the "
+                f"simultaneous band {band}. Nothing bounds its reach from above."
             )
         beside = "" if self.decay is None else " " + self.decay.sentence()
         return f"{said} {POWER_ENDS}{beside}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from spillover.errors import AssumptionWarning, DesignError, OptionError
 from spillover.moderators.distance_design import DistanceDesign
+from spillover.moderators.distances import Distances
 from spillover.moderators.residual_checks import ResidualChecks, serial_correlation
 from spillover.moderators.stacked import ErrorModel
 from spillover.typing import FloatArray
@@ -40,6 +41,15 @@ def differencing_of(asked: float | Literal["auto"] | None, residuals: FloatArray
             fix="leave quasi_difference out, or give its coefficient",
         )
     return float(np.clip(found, -0.95, 0.95))
+
+
+def cutoff_of(checks: ResidualChecks, geography: Distances) -> float:
+    """Four times the range of the residual correlation, at most half the map.
+
+    A longer cut-off is not a safer one: demeaned scores add up to zero over the map, and a kernel that covers it finds
+    no variance.
+    """
+    return min(4.0 * max(checks.range_km, float(np.median(geography.nearest))), geography.longest / 2.0)
 
 
 def resolve_errors(errors: ErrorModel, cutoff: float, checks: ResidualChecks) -> ErrorModel:

@@ -12,7 +12,7 @@ from scipy import stats
 
 from spillover.errors import OptionError, check_option
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
-from spillover.moderators.cautions import resolve_errors
+from spillover.moderators.cautions import cutoff_of, resolve_errors
 from spillover.moderators.decay import fit_decay
 from spillover.moderators.decay_result import DecayFit
 from spillover.moderators.kernels import LAWS, Law
@@ -160,9 +160,7 @@ def _vuong(best: DecayFit, other: DecayFit) -> HypothesisTest | NotApplicable:
     if float(np.sqrt(np.sum(rows**2))) < SAME * m:
         return NotApplicable(name, "the two laws fit alike in every cell")
     errors = ErrorModel("conley" if best.checks.spatial and best.checks.range_km > 0 else "cluster")
-    errors = resolve_errors(
-        errors, 4.0 * max(best.checks.range_km, float(np.median(design.geography.nearest))), best.checks
-    )
+    errors = resolve_errors(errors, cutoff_of(best.checks, design.geography), best.checks)
     cov, df, method = stacked_covariance(rows[:, :, None], errors, design.geography)
     z = gap / float(np.sqrt(cov[0, 0]))
     return HypothesisTest(

@@ -12,7 +12,7 @@ import numpy as np
 from spillover.errors import OptionError, WeakIdentificationWarning, WeightsError, check_option, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.models.spec import Groups, Segments
-from spillover.moderators.cautions import differencing_of, resolve_errors, tell_residuals
+from spillover.moderators.cautions import SERIAL, cutoff_of, differencing_of, resolve_errors, tell_residuals
 from spillover.moderators.decay_profile import Interval, Profile
 from spillover.moderators.decay_result import DecayFit
 from spillover.moderators.decay_search import DecayTask, FoundDecay, search_decay
@@ -62,7 +62,7 @@ def fit_decay(
     formula, panel : "log(patents) ~ log(lq) + log(rd)".
     model : "slx" (W x; exact for every W), "sar" (W y) or "sdm" (both).
     kernel : "exponential", "power", "shifted" or "stretched"; see `moderators.kernels`.
-    distances : `Distances`, a labelled square table of rail km or travel minutes, or its path; great circles between
+    distances : `Distances`, `TravelTimes`, a table of rail km or travel minutes, or its path; great circles between
         the centroids of the panel's map by default.
     treatment : the regressor whose spillover is asked for; the first one by default.
     lagged : regressors that are lagged over distance with the same law; the treatment alone by default.
@@ -74,7 +74,7 @@ def fit_decay(
         longest distance by default.
     covariance : of the estimates and the Wald interval. By default clusters by region, and Conley's where residuals of
         near regions are related; then the profile-likelihood interval does not hold and the Wald interval is used.
-    cutoff_km : of Conley's kernel; four times the range of the residual correlogram by default.
+    cutoff_km : of Conley's kernel; four times the range of the residual correlogram, at most half the map, by default.
     time_lags, quasi_difference : as in `fit_rings`.
     level : of intervals.
     draws, seed : of the test of "no spillover at any decay".
@@ -133,7 +133,7 @@ def _report(task: DecayTask, found: FoundDecay, formula: str, errors: ErrorModel
     checks = found.checks
     if choose and checks.spatial and checks.range_km > 0:
         errors = replace(errors, kind="conley")
-    errors = resolve_errors(errors, 4.0 * max(checks.range_km, float(np.median(design.geography.nearest))), checks)
+    errors = resolve_errors(errors, cutoff_of(checks, design.geography), checks)
     estimates = found.estimates(errors)
     intervals = {"likelihood": found.interval, "wald": _wald(estimates, task, design, profile)}
     chosen = "wald" if errors.kind != "cluster" or (checks.spatial and checks.range_km > 0) else "likelihood"
@@ -232,6 +232,8 @@ def _notes(task: DecayTask, found: FoundDecay, chosen: str) -> tuple[str, ...]:
         )
     if not found.interval.single:
         notes.append("The decays that are not rejected are not one interval; its limits are those of their hull.")
+    if found.checks.serial is not None and found.checks.serial > SERIAL:
+        notes.append("The test of no spillover multiplies whole periods, which takes them as unrelated; they are not.")
     if found.shape_fixed:
         notes.append("The shape of the law is at the end of its range and counts as fixed there.")
     if found.rate_fixed:

@@ -143,4 +143,7 @@ def _result(name: str, statistic: float, drawn: FloatArray, null: str, t: int) -
 
 
 def _too_short(t: int) -> NotApplicable:
-    return NotApplicable(NAME, f"{t} periods are too few to multiply their scores; at least {LEAST_PERIODS} are needed")
+    return NotApplicable(
+        NAME,
+        f"scores are multiplied by period, which needs at least {LEAST_PERIODS}; there {'is' if t == 1 else 'are'} {t}",
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from spillover.panel.wording import near_misses
 from spillover.typing import FloatArray
 from spillover.weights.locate import locate
 from spillover.weights.points import Points
+from spillover.weights.transport.times import TravelTimes, read_travel_times
 
 ALL_PAIRS_LIMIT = 5_000
 """Up to so many regions all pairs are kept (200 MB); beyond, a reach is asked for."""
@@ -197,90 +197,63 @@ def measure_distances(source: Any, reach_km: float | None = None, **places: Any)
     return Distances(points.regions, links, what, reach=float(reach_km), points=points, notes=points.notes)
 
 
-def read_distances(table: Any, *, what: str | None = None, unit: str = "km") -> Distances:
-    """Distances from a square table with ids in its first row and column: rail km, travel minutes, any cost.
+def read_distances(
+    table: Any,
+    *,
+    what: str | None = None,
+    unit: str = "km",
+    start: str = "from",
+    end: str = "to",
+    value: str | None = None,
+    both_ways: bool = False,
+) -> Distances:
+    """Distances from a table: rail km, travel minutes, any cost of distance.
 
     Parameters
     ----------
-    table : path of a file (.csv, .xlsx, …) or a data frame; row = receiver, column = sender; a blank cell or "inf" is a
-        pair without a connection.
+    table : path or data frame: a square table with ids in its first row and column (rows are origins, inf is a pair
+        without a connection), or a list with columns from, to and the distance.
     what, unit : for results: "rail distance between capitals", "km".
+    start, end, value, both_ways : as in `weights.read_travel_times`; the column is named as the unit by default.
 
     Raises
     ------
-    WeightsError : negative cells, text, a non-zero diagonal, a region without any connection; ids that differ.
+    WeightsError : negative, blank or zero cells between different regions; a region that nothing connects.
     """
-    from spillover.weights.edges import is_number
-    from spillover.weights.grid import TABLE_SUFFIXES, check_file, frame_grid, read_grid
-    from spillover.weights.square import cut
-
-    if isinstance(table, str | os.PathLike):
-        file = check_file(table, TABLE_SUFFIXES)
-        grid, where = read_grid(file), file.name
-    else:
-        grid, where = frame_grid(table), "the table of distances"
-    square = cut(grid, where)
-    if square.rows is None or square.columns is None:
-        raise AlignmentError(
-            f"{where} does not carry region ids on both sides",
-            expected="region ids in the first row and in the first column",
-        )
-    ids, position = square.rows, {region: j for j, region in enumerate(square.columns)}
-    wrong = [
-        f"{ids[i]} ← {square.columns[j]}: {cell!r}"
-        for i, row in enumerate(square.cells)
-        for j, cell in enumerate(row)
-        if cell and not is_number(cell)
-    ]
-    if wrong:
-        raise WeightsError(
-            "distances that are not numbers",
-            got=show_labels(wrong),
-            expected="a number in every cell, or a blank where there is no connection",
-            causes=("decimal commas", "a further text column"),
-        )
-    numbers = np.array([[float(cell) if cell else np.inf for cell in row] for row in square.cells])
-    numbers = numbers[:, [position[region] for region in ids]]
-    np.fill_diagonal(numbers, np.where(np.isinf(np.diag(numbers)), 0.0, np.diag(numbers)))
-    _check_table(numbers, ids)
-    lost = int(np.isinf(numbers).sum())
-    notes = (f"{lost} ordered pairs without a connection",) if lost else ()
-    return Distances(ids, numbers, what or f"distance of {where}", unit, notes=notes)
+    times = read_travel_times(
+        table, start=start, end=end, value=unit if value is None else value, unit=unit, both_ways=both_ways
+    )
+    return from_travel_times(times, what)
 
 
-def _check_table(numbers: FloatArray, ids: tuple[str, ...]) -> None:
-    def told(which: np.ndarray) -> str:
-        return show_labels(f"{ids[i]} ← {ids[j]}: {numbers[i, j]:g}" for i, j in np.argwhere(which))
-
-    bad = np.isnan(numbers) | (numbers < 0)
-    if bad.any():
-        raise WeightsError("distances that are negative or not a number", got=told(bad), expected="zero or more")
-    own = np.diag(np.diag(numbers)) != 0
-    if own.any():
-        raise WeightsError(
-            "distances of regions to themselves that are not zero",
-            got=told(own),
-            expected="a zero diagonal",
-            causes=("a table of weights instead of distances", "internal distances on the diagonal"),
-        )
-    alone = [ids[i] for i in np.flatnonzero(np.isfinite(numbers).sum(axis=1) < 2)]
+def from_travel_times(times: TravelTimes, what: str | None = None) -> Distances:
+    """Distances from travel times: what reaches a region comes from the origins."""
+    to = sp.csr_matrix(times.matrix.T)
+    alone = [times.regions[i] for i in np.flatnonzero(np.diff(to.indptr) == 0)]
     if alone:
         raise WeightsError(
             "regions that nothing connects with the others",
             got=show_labels(alone),
-            expected="a distance to at least one other region",
+            expected="a distance from at least one other region",
             fix="leave them out with panel.select(regions=…), or connect them",
         )
+    lost = times.n * (times.n - 1) - to.nnz
+    notes = (*times.notes, f"{lost} ordered pairs without a connection") if lost else times.notes
+    reach = np.inf if times.cutoff is None else float(times.cutoff)
+    matrix = times.dense().T.copy() if times.n <= ALL_PAIRS_LIMIT and times.cutoff is None else to
+    return Distances(times.regions, matrix, what or times.kind, times.unit, reach, notes=notes)
 
 
 def distances_of(panel: Panel, given: Any = None) -> Distances:
-    """Distances aligned to a panel: those given (`Distances`, a table or its path), or those of its map."""
+    """Distances aligned to a panel: those given (`Distances`, `TravelTimes`, a table or its path), or of its map."""
     if given is None:
         return measure_distances(panel)
     if isinstance(given, Distances):
         return given.align(panel.regions)
     if isinstance(given, Points):
         return measure_distances(given).align(panel.regions)
+    if isinstance(given, TravelTimes):
+        return from_travel_times(given).align(panel.regions)
     if hasattr(given, "standardisation"):
         raise OptionError(
             "weights are not distances",

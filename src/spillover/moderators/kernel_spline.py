@@ -16,7 +16,7 @@ from spillover.inference.hypotheses import HypothesisTest
 from spillover.inference.multiplicity import SimultaneousBand, simultaneous_band
 from spillover.models.columns import least_squares
 from spillover.models.spec import Groups, Segments
-from spillover.moderators.cautions import differencing_of, resolve_errors, tell_residuals
+from spillover.moderators.cautions import cutoff_of, differencing_of, resolve_errors, tell_residuals
 from spillover.moderators.distance_design import DistanceDesign, build_distance_design
 from spillover.moderators.monotone import REFERENCE
 from spillover.moderators.residual_checks import ResidualChecks, check_residuals
@@ -132,7 +132,7 @@ def fit_kernel_spline(
     errors = ErrorModel(covariance or "cluster", cutoff_km, time_lags)
     if covariance is None and checks.spatial and checks.range_km > 0:
         errors = ErrorModel("conley", cutoff_km, time_lags)
-    errors = resolve_errors(errors, 4.0 * max(checks.range_km, float(np.median(design.geography.nearest))), checks)
+    errors = resolve_errors(errors, cutoff_of(checks, design.geography), checks)
     cov, df, method = _covariance(smooth, errors, design)
     grid = np.linspace(max(design.distances.shortest, 0.0), reach, GRID)
     basis = _basis(smooth.edges, grid)

@@ -173,7 +173,7 @@ def _load(estimates: Estimates, columns: Sequence[Column], level: Level) -> Floa
         if column.variable == level.variable:
             at = estimates.index(column.name)
             direct, total = _column_loads(column, level)
-            loads[at] = direct if level.kind == "direct" else total if level.kind == "total" else total - direct
+            loads[at] += direct if level.kind == "direct" else total if level.kind == "total" else total - direct
     return loads
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 
 from spillover.diagnostics.panel_tests import residual_moran
 from spillover.inference.hypotheses import HypothesisTest
+from spillover.moderators.correlogram import BINS, correlation_range, pair_products
 from spillover.moderators.distance_design import consecutive
 from spillover.moderators.distances import Distances
+from spillover.moderators.residual_dependence import measure_dependence
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Period
 from spillover.typing import FloatArray
@@ -20,7 +22,6 @@ from spillover.typing import FloatArray
 NEIGHBOURS = 6
 """Mean number of neighbours of the pattern that Moran's I of the residuals is taken over."""
 
-BINS = 25
 SIGNIFICANT = 0.05
 
 
@@ -33,7 +34,8 @@ class ResidualChecks:
     serial : AR(1) coefficient of the errors, freed of the bias that removing region means makes; None with too few
         consecutive periods.
     moran : test of the null that residuals of near regions are unrelated.
-    range_km : r of e^(−d/r) fitted to the residual correlogram; 0 where Moran's I is not significant.
+    range_km : r of c·e^(−d/r) fitted to the residual correlogram, demeaning counted; 0 where Moran's I is not
+        significant.
     correlogram : (bins, 3) mean distance, correlation, number of pairs.
     """
 
@@ -64,14 +66,32 @@ def check_residuals(
     pattern = near_pattern(geography)
     flat = z.reshape(len(z), -1).T
     moran = residual_moran(residuals, flat, pattern, transformation, exact=exact).test
-    table = correlogram(residuals, geography)
+    reach = float(np.quantile(geography.links.data, 0.5))
+    table = pair_products(residuals, geography, BINS, reach).table()
     related = moran.p_value < SIGNIFICANT and moran.statistic > 0
     return ResidualChecks(
         serial=serial_correlation(residuals, transformation, periods),
         moran=moran,
-        range_km=correlation_range(table) if related else 0.0,
+        range_km=_range(residuals, table, geography, transformation) if related else 0.0,
         correlogram=table,
     )
+
+
+def _range(residuals: FloatArray, table: FloatArray, geography: Distances, transformation: Transformation) -> float:
+    """The range of the errors: exact for what demeaning does where places are known, with an offset otherwise.
+
+    A range beyond half the map is not one that the map can show: noisy correlograms run there.
+    """
+    if geography.points is not None:
+        found = measure_dependence(
+            residuals,
+            geography.points.positions,
+            removes_regions=transformation.removes_regions,
+            removes_periods=transformation.removes_periods,
+        )
+        if 0 < found.range_km < geography.longest / 2.0:
+            return found.range_km
+    return min(correlation_range(table, offset=True), geography.longest / 2.0)
 
 
 def near_pattern(geography: Distances) -> sp.csr_matrix:
@@ -118,42 +138,3 @@ def _years(periods: Sequence[Period]) -> FloatArray:
     if all(isinstance(period, int) for period in periods):
         return np.array(periods, dtype=float)
     return np.arange(len(periods), dtype=float)
-
-
-def correlogram(residuals: FloatArray, geography: Distances, bins: int = BINS) -> FloatArray:
-    """(bins, 3) mean distance, mean correlation over periods, and pairs, in bins of equal width up to half the map.
-
-    Correlations are covariances within a bin over the variance of the period, less their mean over all pairs, which
-    removing period means pulls below zero.
-    """
-    links = geography.links
-    reach = float(np.quantile(links.data, 0.5))
-    scaled = residuals / np.sqrt(np.mean(residuals**2))
-    edges = np.linspace(0.0, reach, bins + 1)
-    at = np.digitize(links.data, edges[1:-1])
-    near = links.data <= reach
-    products = np.zeros(links.data.size)
-    block = max(1, 20_000_000 // max(scaled.shape[1], 1))
-    for start in range(0, links.data.size, block):
-        part = slice(start, start + block)
-        products[part] = np.einsum("ij,ij->i", scaled[links.row[part]], scaled[links.col[part]]) / scaled.shape[1]
-    centre = float(products.mean()) if links.data.size else 0.0
-    count = np.bincount(at[near], minlength=bins).astype(float)
-    filled = count > 0
-    sums = np.bincount(at[near], weights=products[near], minlength=bins)
-    away = np.bincount(at[near], weights=links.data[near], minlength=bins)
-    return np.column_stack([away[filled] / count[filled], sums[filled] / count[filled] - centre, count[filled]])
-
-
-def correlation_range(table: FloatArray) -> float:
-    """r of c·e^(−d/r) fitted to a correlogram by least squares weighted with the pairs; at least the first bin."""
-    d, correlation, pairs = table.T
-    low, high = float(d[0]) / 3.0, 3.0 * float(d[-1])
-
-    def loss(log_r: float) -> float:
-        shape = np.exp(-d / np.exp(log_r))
-        height = np.clip(np.sum(pairs * shape * correlation) / np.sum(pairs * shape**2), 0.0, 1.0)
-        return float(np.sum(pairs * (correlation - height * shape) ** 2))
-
-    found = minimize_scalar(loss, bounds=(np.log(low), np.log(high)), method="bounded")
-    return float(np.exp(found.x))

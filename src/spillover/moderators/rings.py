@@ -153,7 +153,7 @@ def fit_rings(
     ----------
     formula, panel : "log(patents) ~ log(lq) + log(rd)"; arithmetic of panel variables.
     edges : increasing ends of the rings, near < d ≤ far; the paper's bands and a placebo by default.
-    distances : `Distances`, a labelled square table of rail km or travel minutes, or its path; great circles between
+    distances : `Distances`, `TravelTimes`, a table of rail km or travel minutes, or its path; great circles between
         the centroids of the panel's map by default.
     treatment : the regressor x whose spillover is asked for; the first one by default.
     mass : panel variable; adds the exposure "mass", means over the ring weighted with it.

@@ -17,6 +17,7 @@ from spillover.moderators.moderator import Moderator, Moderators, fixed_in_time,
 from spillover.moderators.strength_columns import StrengthColumns, Whose, strength_columns
 from spillover.moderators.strength_likelihood import Stability, StrengthLikelihood, maximise_strength
 from spillover.moderators.strength_result import StrengthFit
+from spillover.moderators.strength_score import unequal_variances
 from spillover.panel.panel import Panel, Period
 from spillover.typing import CovarianceName, Effects, FloatArray, ModelName
 from spillover.weights.weights import SpatialWeights
@@ -48,7 +49,7 @@ def fit_moderated_rho(
     side : whose z: the "receiver" (ρ_i before W y: absorptive capacity) or the "sender" (ρ_j inside W: reach).
     base : the period whose z counts, or "mean"; needed where z changes over time, because ρ_i must not.
     centre : value of z at which ρ_0 holds: its mean over regions, or a number.
-    trends : whether every period also loses its direction z (W z for the sender's side): z × period effects, which take
+    trends : whether every period also loses its directions z (and W z, for the sender): z × period effects, which take
         out shocks that all regions share but feel in proportion to z. On by default with period effects: where z
         varies over the map in patches such shocks look like spillovers. Without trends the likelihood is exact, and
         tests have the likelihood ratio.
@@ -166,6 +167,8 @@ def fit_strengths(
             f"The strength of {stability.strongest} is {stability.largest:.2f}, above one: the feedback dies out "
             f"(spectral radius {stability.spectral_radius:.2f}), but not in every round by itself."
         )
+    cautions = [unequal_variances(point.residuals, z) for z in moderators]
+    notes += [f"{caution[0].upper()}{caution[1:]}." for caution in cautions if caution]
     spec = null.spec
     estimates = estimates_at(spec, point, values, null.panel)
     return StrengthFit(

@@ -140,7 +140,7 @@ def strength_columns(
 ) -> StrengthColumns:
     """Columns B_k y for the diagonals `loads` (K, n) of D_k, on the regressors of a fit with one lag of the outcome.
 
-    trends : every period also loses the directions B_kι.
+    trends : every period also loses the diagonals of D_k (shocks that load on z) and the directions B_kι.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def strength_columns(
     matrices = tuple(
         sp.csr_matrix(sp.diags(load) @ w.matrix if whose == "receiver" else w.matrix @ sp.diags(load)) for load in loads
     )
-    removed = _directions(matrices) if trends and periods else None
+    removed = _directions(matrices, loads) if trends and periods else None
     y = null.design.y_raw
     if removed is not None:
         transformation = WithoutDirections(
@@ -176,11 +176,12 @@ def strength_columns(
     return StrengthColumns(design, matrices, tuple(names), np.asarray(loads), periods and removed is None, removed)
 
 
-def _directions(matrices: tuple[sp.csr_matrix, ...]) -> FloatArray:
-    """(n, d) orthonormal basis of ι and the B_kι."""
+def _directions(matrices: tuple[sp.csr_matrix, ...], loads: FloatArray) -> FloatArray:
+    """(n, d) orthonormal basis of ι, the diagonals of D_k, and the B_kι."""
     n = matrices[0].shape[0]
-    sums = np.column_stack([np.ones(n), *(np.asarray(matrix.sum(axis=1)).ravel() for matrix in matrices)])
-    left, sizes, _ = np.linalg.svd(sums / np.linalg.norm(sums, axis=0), full_matrices=False)
+    sums = [np.asarray(matrix.sum(axis=1)).ravel() for matrix in matrices]
+    columns = np.column_stack([np.ones(n), *loads, *sums])
+    left, sizes, _ = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), full_matrices=False)
     return np.asarray(left[:, sizes > 1e-9 * sizes[0]])
 
 

@@ -7,9 +7,9 @@ effects are removed exactly, since S does not change over time. So are period ef
 
 so the moderated lags are those of deviations from the period mean. What is left out is ρ_k (B_kι)_i ȳ_t, the response
 to a shock that all regions share. Where B_kι = z_k varies over the map in patches that term looks like a spillover, so
-by default every period also loses the directions B_kι (z × period effects). No likelihood is exact then, because S does
-not keep their span; ρ solves the score equations with the traces that make their expectation zero,
-    (PB_ky)'e/σ² = T* tr PB_kS^{-1},  P = I − QQ',  Q a basis of ι and the B_kι.
+by default every period also loses the directions z and B_kι (z × period effects). No likelihood is exact then, because
+S does not keep their span; ρ solves the score equations with the traces that make their expectation zero,
+    (PB_ky)'e/σ² = T* tr PB_kS^{-1},  P = I − QQ',  Q a basis of ι, the z and the B_kι.
 """
 
 from __future__ import annotations

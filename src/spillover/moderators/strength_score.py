@@ -8,15 +8,19 @@ null in 99 of 100 panels whose shocks load on z; traces that do not count T* per
 
 from __future__ import annotations
 
-import numpy as np
+import warnings
 
-from spillover.errors import OptionError, check_option
+import numpy as np
+from scipy import stats
+
+from spillover.errors import AssumptionWarning, OptionError, check_option
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.models.covariance import information
 from spillover.models.result import SpatialFit, estimates_at
-from spillover.moderators.moderator import Moderators
+from spillover.moderators.moderator import Moderator, Moderators
 from spillover.moderators.strength_columns import StrengthColumns, Whose, strength_columns
 from spillover.panel.panel import Period
+from spillover.typing import FloatArray
 
 NULL = "the strength of the spillover is the same in all regions"
 
@@ -37,7 +41,7 @@ def lm_moderated_rho(
     fit : a SAR or SDM fit with no, individual or two-way effects.
     moderators : expression(s) of the panel's variables; jointly tested.
     side : the "receiver"'s z or the "sender"'s. base : period of z where it changes over time, or "mean".
-    trends : whether every period also loses z (W z for the sender), as in `fit_moderated_rho`; on by default with
+    trends : whether every period also loses z (and W z, for the sender), as in `fit_moderated_rho`; on by default with
         period effects. Without, the moderated lag is that of deviations from period means.
     robust : with the variance of the score clustered by region instead of the information matrix.
 
@@ -59,7 +63,28 @@ def lm_moderated_rho(
     names = ("rho", *(f"rho:{z.name}" for z in found))
     with_trends = fit.spec.has_period_effects if trends is None else trends
     columns = strength_columns(fit, loads, names, side, trends=with_trends)
+    residuals = columns.design.transformation.apply(fit.residuals)
+    for z in found:
+        caution = unequal_variances(residuals, z)
+        if caution:
+            warnings.warn(caution, AssumptionWarning, stacklevel=2)
     return lm_test(fit, columns, NULL, robust=robust)
+
+
+def unequal_variances(residuals: FloatArray, moderator: Moderator) -> str:
+    """A caution when the logarithms of the regions' error variances rise or fall with z (1 % level); empty otherwise.
+
+    The score of ρ_1 holds Σ A_ii e_it², whose mean is right only for equal variances: variances that go with z are
+    taken for moderation (Lin & Lee 2010), and no covariance of the score cures that.
+    """
+    found = stats.linregress(moderator.centred[:, 0], np.log(np.mean(residuals**2, axis=1)))
+    if found.pvalue >= 0.01:
+        return ""
+    return (
+        f"error variances {'rise' if found.slope > 0 else 'fall'} with {moderator.name} (p = {found.pvalue:.1g}): a "
+        "moderated ρ and its tests take unequal variances for moderation; take logs of the outcome, or moderate the "
+        "effect of W x instead"
+    )
 
 
 def lm_test(fit: SpatialFit, columns: StrengthColumns, null: str, *, robust: bool = False) -> HypothesisTest:

@@ -122,7 +122,7 @@ def fit_threshold(
     w = weights_x if weights_x is not None else weights
     w = w if w is None else w.align(panel.regions)
     columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)
-    chosen = _switching(columns, [switching] if isinstance(switching, str) else list(switching))
+    chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
     (q,) = read_moderators(panel, threshold)
     null = fit_columns(spec, columns, panel, weights, weights_x=w)
     problem = ThresholdProblem.of(null, columns, chosen, q.values, side, w)
@@ -178,7 +178,7 @@ def _check_options(
             raise OptionError("too few draws for a p-value", got=str(draws), expected="at least 99")
 
 
-def _switching(columns: Sequence[Column], asked: Sequence[str]) -> tuple[int, ...]:
+def find_switching(columns: Sequence[Column], asked: Sequence[str]) -> tuple[int, ...]:
     """Positions of the switching regressors."""
     names = [column.name for column in columns]
     found = []

@@ -64,7 +64,7 @@ class PartView:
 
 def was_audited(result: StudyResult) -> bool:
     """There are verdicts to show."""
-    return bool(result.audit) and "verdicts" in (result.audit or {})
+    return bool((result.audit or {}).get("verdicts"))
 
 
 def sentence(result: StudyResult) -> str:
@@ -72,7 +72,7 @@ def sentence(result: StudyResult) -> str:
     if was_audited(result):
         return ""
     if result.audit is not None:
-        return f"The audit could not be done: {result.audit['not_done']}."
+        return f"The audit could not be done: {result.audit.get('not_done', 'its main parts do not apply')}."
     return (
         "This study has not been audited: whether the association is a spillover, or common shocks, the choice of "
         "neighbours or chance, was not examined by placebo, permutation or leave-one-out runs, so the numbers "
@@ -91,7 +91,7 @@ def verdict_cards(result: StudyResult) -> tuple[VerdictCard, ...]:
             title=TITLES[effect],
             verdict=found["verdict"],
             kind=found["verdict"].replace(" ", "-"),
-            meaning=MEANINGS[found["verdict"]],
+            meaning=f"{MEANINGS[found['verdict']]} ({found['rule']})",
             reasons=tuple(found["reasons"]),
             also="; ".join(found["also"]),
         )
@@ -100,7 +100,9 @@ def verdict_cards(result: StudyResult) -> tuple[VerdictCard, ...]:
 
 
 def verdict_sentences(result: StudyResult) -> tuple[str, ...]:
-    """The verdicts with their facts, one sentence each, to be quoted and shown on screen."""
+    """The verdicts with their facts, one sentence each, to be quoted and shown on screen; why there is none."""
+    if result.audit is not None and not was_audited(result):
+        return (f"Audit: {sentence(result)}",)
     return tuple(f"Audit, {c.title.lower()}: {c.verdict}. {' '.join(c.reasons)}" for c in verdict_cards(result))
 
 
@@ -203,7 +205,8 @@ def _histograms(part: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, ...
         if len(values) >= 20 and value is not None:
             shuffle, statistic = key.removeprefix("permutation_").split(".")
             what = "ρ" if statistic == "rho" else statistic.replace("_", " ")
-            yield f"{what.capitalize()} with neighbours shuffled: {shuffle.replace('_', ' ')}", values, float(value)
+            what = what if what == "ρ" else what.capitalize()
+            yield f"{what} with neighbours shuffled: {shuffle.replace('_', ' ')}", values, float(value)
 
 
 def bins(values: Sequence[float], observed: float) -> tuple[list[float], list[int]]:
@@ -221,7 +224,9 @@ def _histogram(key: str, title: str, values: Sequence[float], observed: float) -
     top = 1.05 * max(counts)
     bar_texts = [f"about {compact(m)}: {count} shuffles" for m, count in zip(middles, counts, strict=True)]
     real = f"the real neighbours: {compact(observed)}"
-    beyond = sum(1 for value in values if abs(value) >= abs(observed))
+    above = sum(1 for value in values if value >= observed)
+    below = sum(1 for value in values if value <= observed)
+    beyond = min(above, below)
     bars = {
         "type": "bar", "name": f"{len(values)} shuffles", "x": middles, "y": counts,
         "marker": {"color": EFFECTS["indirect"], "opacity": 0.55},
@@ -237,7 +242,7 @@ def _histogram(key: str, title: str, values: Sequence[float], observed: float) -
         alt=f"{title}: histogram of {len(values)} shuffles between {compact(min(values))} and {compact(max(values))}; "
         f"with the real neighbours {compact(observed)}.",
         caption="Bars: who is whose neighbour drawn by lot. Line: the real map. "
-        f"{beyond} of {len(values)} shuffles are as far from zero or further.",
+        f"{beyond} of {len(values)} shuffles give as much or more on the same side; p is twice their share.",
         data=(bars, line),
         layout={
             "xaxis": axis("value", zeroline=True),

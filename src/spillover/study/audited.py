@@ -112,7 +112,9 @@ def _options(section: AuditSection, parts: Sequence[str] | None = None) -> dict[
         "groups": section.groups,
         "draws": section.draws,
         "rules": section.rules,
+        "measures": section.measures or None,
         "channels": section.channels or None,
+        "counts": section.counts,
         "relevant_own": section.relevant_own,
         "relevant_spillover": section.relevant_spillover,
     }

@@ -166,7 +166,9 @@ class AuditSection(Section):
     enabled: StrictBool = True
     groups: str | None = None  # one of [data] groups, to tell shocks that groups share from spillovers
     weights: tuple[str, ...] | None = None  # the W's to set side by side; all of the same regions by default
+    measures: tuple[str, ...] = ()  # other measures of the treatment, as terms of a formula: "log(revenue_share)"
     channels: tuple[str, ...] = ()  # variables through which agglomeration works: no controls
+    counts: str | None = None  # the outcome as counts (patents): do small counts or logarithms carry the result?
     draws: Whole | None = Field(default=None, ge=99)  # permutations and bootstrap replications
     relevant_own: Real | None = None  # effects that would matter, on the scale of the coefficients
     relevant_spillover: Real | None = None

@@ -282,9 +282,16 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
             problems.append(_unknown(where, name, known))
     problems += _covered_names(sections, known)
     everything = known_after_measures(sections, known)
-    problems += [
-        _unknown("[audit] channels", name, everything) for name in sections.audit.channels if name not in everything
-    ]
+    named = [("channels", name) for name in sections.audit.channels]
+    for term in sections.audit.measures:
+        try:
+            variables = formula_variables(parse_formula(f"outcome ~ {term}"))
+        except SpilloverError as error:
+            problems.append(f"[audit] measures {term!r}: {one_line(error)}")
+            continue
+        named += [("measures", name) for name in variables if name != "outcome"]
+    named += [("counts", sections.audit.counts)] if sections.audit.counts else []
+    problems += [_unknown(f"[audit] {key}", name, everything) for key, name in named if name not in everything]
     for i, model in enumerate(sections.models):
         where = where_of("models", i, model)
         formula, _ = _formula(model, where)

@@ -43,7 +43,6 @@ _WORDS = {
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a finite number",
-    "greater_than_equal": "zero or more",
     "string_pattern_mismatch": "a text that is not blank",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
@@ -110,6 +109,9 @@ def read_sections(raw: Mapping[str, Any]) -> tuple[Sections, list[str]]:
             left_out.add(name)
     audit = raw.get("audit", True)
     audit = {"enabled": audit} if isinstance(audit, bool) else audit
+    if not isinstance(audit, Mapping):
+        problems.append(f"audit = {_toml(audit)}: expected true, false, or a section [audit]")
+        audit = {}
     parts["audit"] = _read_section(AuditSection, audit, "[audit]", problems) or AuditSection()
     return Sections(**parts, left_out=frozenset(left_out)), problems
 
@@ -175,6 +177,8 @@ def _sentence(model: type[BaseModel], finding: Any, where: str) -> str:
         options = [option.strip(" '\"") for option in finding["ctx"]["expected"].replace(" or ", ", ").split(",")]
         hint = did_you_mean(str(got), options)
         return _join(f"{where} {key} = {_toml(got)}: expected one of {show_labels(options, 12)}", hint)
+    if kind == "greater_than_equal":
+        return f"{where} {key} = {_toml(got)}: expected {finding['ctx']['ge'] or 'zero'} or more"
     expected = _WORDS.get(kind, finding["msg"][:1].lower() + finding["msg"][1:])
     return f"{where} {key} = {_toml(got)}: expected {expected}"
 

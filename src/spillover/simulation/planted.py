@@ -1,0 +1,77 @@
+"""Panels with planted thresholds under dependence in space: what threshold estimators are judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import geopandas as gpd
+import numpy as np
+from shapely.geometry import Point
+
+from spillover.panel.panel import Panel
+from spillover.simulation.streams import check_seed
+from spillover.typing import FloatArray
+from spillover.weights.weights import SpatialWeights
+
+
+@dataclass(frozen=True)
+class PlantedThresholds:
+    """y = x + Σ δ x 1(q ≤ γ) + θ W x + δ_w (W x) 1(q ≤ γ_w) + ρ W y + region and period effects + e.
+
+    x, q and e are independent normal fields of every period with correlation exp(−d / range_km), on a square of side
+    1000·√(n/300) km; e is multiplied by exp(heteroskedastic·x). All parameters in standard deviations of x, q and e.
+
+    Attributes
+    ----------
+    n_regions, n_periods : size.
+    range_km : of all three fields; 0 draws regions independently.
+    jumps : (δ, γ) of each planted threshold; none for a panel without.
+    heteroskedastic : how ln sd(e) grows with x.
+    spatial_q : whether q is a field; else it is independent between regions.
+    rho, theta, lag_jump : of the spatial terms, with W given to `draw`; lag_jump is (δ_w, γ_w).
+    """
+
+    n_regions: int = 100
+    n_periods: int = 10
+    range_km: float = 0.0
+    jumps: tuple[tuple[float, float], ...] = ()
+    heteroskedastic: float = 0.0
+    spatial_q: bool = True
+    rho: float = 0.0
+    theta: float = 0.0
+    lag_jump: tuple[float, float] = (0.0, 0.0)
+
+    def draw(self, seed: int, weights: SpatialWeights | None = None) -> Panel:
+        """A panel with variables y, x, q and its map; the same seed gives the same panel.
+
+        weights : W of the spatial terms, whose ids the panel takes; needed where they are not zero.
+        """
+        rng = np.random.default_rng(check_seed(seed))
+        n, t = self.n_regions, self.n_periods
+        places = rng.uniform(0.0, 1000.0 * np.sqrt(n / 300), (n, 2))
+        root = self._root(places)
+        x, e = root @ rng.standard_normal((n, t)), root @ rng.standard_normal((n, t))
+        q = (root if self.spatial_q else np.eye(n)) @ rng.standard_normal((n, t))
+        y = x + e * np.exp(self.heteroskedastic * x) + rng.standard_normal((n, 1)) + rng.standard_normal((1, t))
+        for jump, gamma in self.jumps:
+            y = y + jump * x * (q <= gamma)
+        ids = tuple(f"R{i:04d}" for i in range(n)) if weights is None else weights.regions
+        if weights is not None:
+            lag = weights.lag(x)
+            y = y + self.theta * lag + self.lag_jump[0] * lag * (q <= self.lag_jump[1])
+            y = weights.engine.multiplier(self.rho).solve(y)
+        shapes = [Point(1000.0 * a, 1000.0 * b) for a, b in places]
+        return Panel(
+            ids,
+            tuple(range(2001, 2001 + t)),
+            {"y": y, "x": x, "q": q},
+            geometry=gpd.GeoDataFrame(geometry=shapes, index=list(ids), crs="EPSG:3857"),
+            log=("drawn with planted thresholds; the regions are invented",),
+        )
+
+    def _root(self, places: FloatArray) -> FloatArray:
+        n = len(places)
+        if not self.range_km:
+            return np.eye(n)
+        distance = np.linalg.norm(places[:, None] - places[None], axis=2)
+        return np.asarray(np.linalg.cholesky(np.exp(-distance / self.range_km) + 1e-9 * np.eye(n)))
