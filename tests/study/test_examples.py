@@ -8,8 +8,6 @@ import pytest
 
 from spillover import cli
 
-NUMBERS = r"^{} \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \|"
-CHANNELS = "## Through which channels"
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
@@ -50,6 +48,21 @@ def test_every_study_says_what_weakens_it(example: Any) -> None:
         assert "The models disagree" in cautions
         assert "common to all 24 values of country" in cautions
         assert any("CY00" in note for note in result.weights[2].facts["notes"])
+
+
+@pytest.mark.data
+def test_the_table_of_channels_is_what_comes_out(example: Any) -> None:
+    name, result = example
+    page = (EXAMPLES / name / "README.md").read_text(encoding="utf-8").partition("## Through which channels")[2]
+    number = r"(−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\)"
+    rows = re.findall(rf"^\| ([^|]+?) \|[^|]*\| {number} \| {number} \|", page.partition("\n## ")[0], re.M)
+    assert bool(rows) is (result.mechanisms is not None)
+    for channel, *shown in rows:
+        numbers = [float(text.replace("−", "-")) for text in shown]
+        for effect, three in (("own", numbers[:3]), ("spillover", numbers[3:])):
+            row = next(row for row in result.mechanisms.effects if row["term"] == f"{effect}: {channel}")
+            # two decimals are shown
+            assert three == pytest.approx([row["estimate"], row["conf_low"], row["conf_high"]], abs=0.0051), channel
 
 
 @pytest.mark.data
