@@ -121,7 +121,7 @@ def test_revenue_is_ten_times_patents(row, slope, intercept):
 
 
 def test_the_two_tables_place_the_reference_region_at_plausible_distances():
-    """Doses (35, 1.5, 1) are those of a receiver at ln(154.8/35)/δ = 167, ln(7.84/1.5)/δ = 185, ln 4/(1.5 δ) = 104 km."""
+    """Doses (35, 1.5, 1) are those of receivers at ln(154.8/35)/δ, ln(7.84/1.5)/δ and ln 4/(1.5 δ) km."""
     joint = fit_joint_decay([row.band for row in TABLE_2], table_2_columns())
     transfers, talent = joint.intercepts
     doses = reference_doses(fit_table_1(), [50, 5, 2]).doses
