@@ -243,7 +243,7 @@ def spline_in_world(world: World, seed: int) -> Round:
 
 
 def lag_in_world(rho: float, theta: float, seed: int) -> Round:
-    """ρ, δ and the spillover of a lag model whose W decays, N = 100, T = 10, standard normal errors, two-way effects."""
+    """ρ, δ and the spillover of a lag model whose W decays: N = 100, T = 10, normal errors, two-way effects."""
     panel, distances = World(100, 10).draw(seed)
     d = np.asarray(distances.matrix)
     kernel = np.exp(-DECAY * d)
