@@ -242,6 +242,34 @@ def spline_in_world(world: World, seed: int) -> Round:
     }
 
 
+def lag_in_world(rho: float, theta: float, seed: int) -> Round:
+    """ρ, δ and the spillover of a lag model whose W decays: N = 100, T = 10, normal errors, two-way effects."""
+    panel, distances = World(100, 10).draw(seed)
+    d = np.asarray(distances.matrix)
+    kernel = np.exp(-DECAY * d)
+    np.fill_diagonal(kernel, 0.0)
+    w = kernel / np.linalg.eigvalsh(kernel)[-1]
+    rng = np.random.default_rng([SEED, 7, seed])
+    x = rng.standard_normal((100, 10)) + rng.standard_normal((100, 1))
+    right = x + theta * w @ x + rng.standard_normal((100, 1)) + 2.0 * rng.standard_normal((1, 10))
+    y = np.linalg.solve(np.eye(100) - rho * w, right + rng.standard_normal((100, 10)))
+    effect = np.linalg.solve(np.eye(100) - rho * w, np.eye(100) + theta * w)
+    truth = (effect.sum() - np.trace(effect)) / 100.0
+    model = "sdm" if theta else "sar"
+    fit = fit_decay("y ~ x", panel.with_variables({"y": y, "x": x}), distances=distances, model=model, draws=199)  # type: ignore[arg-type]
+    found = fit.effect_estimates
+    low, high = found.confint()[found.index("indirect: x")]
+    return {
+        "rho": fit.estimates["rho"],
+        "delta": fit.profile.rate,
+        "cover likelihood": fit.intervals["likelihood"].contains(DECAY),
+        "cover wald": fit.intervals["wald"].contains(DECAY),
+        "spill": found["indirect: x"] - truth,
+        "spill cover": low < truth < high,
+        "open": fit.interval.low is None or fit.interval.high is None,
+    }
+
+
 # -- running -------------------------------------------------------------------------------------------
 
 SYSTEM = SystemConfig(n_regions=300, n_periods=10, informal_decay_ratio=1.0)
@@ -283,6 +311,11 @@ PARTS: dict[str, dict[str, tuple[Callable[..., Round], tuple[Any, ...]]]] = {
         "SLX, independent, T = 20": (null_in_world, (World(100, 20, "none"), "slx")),
         "SLX, range 150 km, T = 20": (null_in_world, (World(100, 20, "none", 150.0, 150.0), "slx")),
         "SDM, independent": (null_in_world, (World(100, 10, "none"), "sdm")),
+    },
+    "lag": {
+        "SAR, ρ = .5": (lag_in_world, (0.5, 0.0)),
+        "SDM, ρ = .3, θ = 2": (lag_in_world, (0.3, 2.0)),
+        "SDM, ρ = 0, θ = 2": (lag_in_world, (0.0, 2.0)),
     },
     "spline": {
         "exponential": (spline_in_world, (World(),)),

@@ -88,6 +88,15 @@ def test_the_curve_is_the_kernel_times_theta(fit):
     assert curve["std_error"][2] == pytest.approx(np.sqrt(g @ block @ g), rel=1e-9)
 
 
+def test_the_profile_can_be_drawn(fit):
+    frame = fit.profile_frame()
+    assert frame["half_distance"].is_monotonic_increasing
+    assert (frame["deviance"] >= 0).all()
+    inside = frame[frame["deviance"] < 3.841459]
+    low, high = fit.half_interval
+    assert low <= inside["half_distance"].min() <= inside["half_distance"].max() <= high
+
+
 def test_the_spillover_error_counts_the_decay(fit):
     # indirect = θ Σ_ij e^(−δ d_ij)/n; gradient by central differences
     d = np.asarray(DISTANCES.matrix)

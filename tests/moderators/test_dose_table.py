@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillover.errors import EstimationError, OptionError
+from spillover.moderators.decay_table import fit_joint_decay
 from spillover.moderators.dose_table import fit_dose_table, reference_doses
-from spillover.simulation.paper_tables import fit_table_1
+from spillover.simulation.paper_tables import TABLE_1, TABLE_2, fit_table_1, table_2_columns
 
 
 @pytest.mark.parametrize(
@@ -104,3 +106,28 @@ def test_ranges_that_do_not_tile_have_counts_but_no_edges():
     assert fit_dose_table(*table, reading="midpoint").linear is None
     with pytest.raises(EstimationError, match="no line"):
         fit_dose_table([(0, 1), (1, 2), (2, 3)], [10, 90, 10], [11, 91, 11], reading="set")
+
+
+@pytest.mark.parametrize(("row", "slope", "intercept"), [(0, 10, 1000), (1, 100, 1200), (2, 250, 1100)])
+def test_revenue_is_ten_times_patents(row, slope, intercept):
+    rows = TABLE_1[2 * row : 2 * row + 2]
+    fit = fit_dose_table(
+        [each.dose for each in rows], [each.revenue[0] for each in rows], [each.revenue[1] for each in rows]
+    )
+    assert (fit.slope, fit.intercept) == (pytest.approx(slope), pytest.approx(intercept))
+    # moving one channel from its low to its high band (middle to middle) is worth 50 patents, 500 · 10⁴ yuan
+    low, high = (sum(each.dose) / 2 for each in rows)
+    assert fit.slope * (high - low) == pytest.approx(500.0)
+
+
+def test_the_two_tables_place_the_reference_region_at_plausible_distances():
+    """Doses (35, 1.5, 1) are those of receivers at ln(154.8/35)/δ, ln(7.84/1.5)/δ and ln 4/(1.5 δ) km."""
+    joint = fit_joint_decay([row.band for row in TABLE_2], table_2_columns())
+    transfers, talent = joint.intercepts
+    doses = reference_doses(fit_table_1(), [50, 5, 2]).doses
+    km = [
+        np.log(talent / doses[0]) / joint.decay_per_km,
+        np.log(0.1 * transfers / doses[1]) / joint.decay_per_km,
+        np.log(4.0 / doses[2]) / (1.5 * joint.decay_per_km),
+    ]
+    assert km == pytest.approx([167, 185, 104], abs=0.5)
