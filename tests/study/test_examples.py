@@ -8,6 +8,8 @@ import pytest
 
 from spillover import cli
 
+NUMBERS = r"^{} \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \| (−?[\d.]+) \((−?[\d.]+), (−?[\d.]+)\) \|"
+CHANNELS = "## Through which channels"
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
