@@ -21,8 +21,8 @@ _SLX = "Halleck Vega, S. & Elhorst, J. P. (2015). The SLX model. Journal of Regi
 _CHANNELS = (
     "Cinelli, C. & Hazlett, C. (2020). Making sense of sensitivity: extending omitted variable bias. Journal of the "
     "Royal Statistical Society B 82: 39–67.",
-    "Imai, K., Keele, L. & Yamamoto, T. (2010). Identification, inference and sensitivity analysis for causal mediation "
-    "effects. Statistical Science 25: 51–71.",
+    "Imai, K., Keele, L. & Yamamoto, T. (2010). Identification, inference and sensitivity analysis for causal "
+    "mediation effects. Statistical Science 25: 51–71.",
     "Shapley, L. S. (1953). A value for n-person games. In: Contributions to the Theory of Games II. Princeton "
     "University Press.",
     "Tchetgen Tchetgen, E. J. & VanderWeele, T. J. (2012). On causal inference in the presence of interference. "
