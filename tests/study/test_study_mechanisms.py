@@ -82,6 +82,8 @@ def test_the_report_shows_the_channels(result: StudyResult, tmp_path: Path) -> N
     assert 'id="channels"' in page
     assert '"type":"sankey"' in page
     assert "capital allocation" in page
+    assert "Statistical Science 25: 51" in page
+    assert "products of matrices along the paths" in page
     assert result.mechanisms is not None
     for text in result.mechanisms.assumptions:
         assert text in unescape(page)

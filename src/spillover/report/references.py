@@ -18,6 +18,16 @@ _LM_PANEL = (
     "The Econometrics of Panel Data, 3rd edition. Springer."
 )
 _SLX = "Halleck Vega, S. & Elhorst, J. P. (2015). The SLX model. Journal of Regional Science 55: 339–363."
+_CHANNELS = (
+    "Cinelli, C. & Hazlett, C. (2020). Making sense of sensitivity: extending omitted variable bias. Journal of the "
+    "Royal Statistical Society B 82: 39–67.",
+    "Imai, K., Keele, L. & Yamamoto, T. (2010). Identification, inference and sensitivity analysis for causal "
+    "mediation effects. Statistical Science 25: 51–71.",
+    "Shapley, L. S. (1953). A value for n-person games. In: Contributions to the Theory of Games II. Princeton "
+    "University Press.",
+    "Tchetgen Tchetgen, E. J. & VanderWeele, T. J. (2012). On causal inference in the presence of interference. "
+    "Statistical Methods in Medical Research 21: 55–75.",
+)
 _MORAN = "Moran, P. A. P. (1950). Notes on continuous stochastic phenomena. Biometrika 37: 17–23."
 _CLIFF_ORD = "Cliff, A. D. & Ord, J. K. (1981). Spatial Processes: Models and Applications. Pion."
 
@@ -33,6 +43,8 @@ def references(result: StudyResult) -> tuple[str, ...]:
         works.append(_SLX)
     if result.diagnostics.moran:
         works += [_MORAN, _CLIFF_ORD]
+    if result.mechanisms is not None:
+        works += _CHANNELS
     return tuple(sorted(works))
 
 
@@ -53,6 +65,12 @@ def methods_text(result: StudyResult) -> tuple[str, ...]:
         f"Inference uses {covariance}; direct, indirect and total effects follow LeSage and Pace (2009), with standard "
         "errors by the delta method; intervals are at the 95 % level."
     )
+    if result.mechanisms is not None:
+        sentences.append(
+            "Effects by channel are products of matrices along the paths of a recursive system of equations, with "
+            f"standard errors by the delta method from the joint covariance of all its coefficients "
+            f"({result.mechanisms.covariance})."
+        )
     if result.index is not None:
         sentences.append(
             "The innovation-capability index uses goalposts and entropy weights pooled over all regions and periods."
