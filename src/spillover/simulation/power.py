@@ -46,7 +46,7 @@ class PowerQuestion:
     covariance : "information" tests with the normal distribution, "cluster" with t(n − 1); "default" is what
         `spillover.fit` does: clusters where region means are removed.
     quantity : instead of `effect`, the name of any other quantity that an estimator reports and a truth knows:
-        "indirect share: talent", "threshold", …. It is seen where the estimator's own p-value is below alpha.
+        "share of spillover: talent", "threshold", …. It is seen where the estimator's own p-value is below alpha.
 
     Raises ConfigurationError with every inadmissible value at once.
     """
