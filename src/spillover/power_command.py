@@ -97,7 +97,7 @@ def power(
     )
     question = {"effect": effect, "alpha": alpha, "target": target, "covariance": covariance}
     request = read_power_request(
-        options, design, question=question, grid_regions=grid_regions, grid_years=grid_years, seed=seed
+        options, design, question=question, grid_regions=grid_regions, grid_years=grid_years, rounds=rounds, seed=seed
     )
     with progress_on_screen() as progress:
         answer = answer_power(

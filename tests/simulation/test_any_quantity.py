@@ -28,7 +28,7 @@ from spillover.simulation.threshold_panel import ThresholdPanelConfig, simulate_
 from spillover.weights.distance import build_exponential
 
 SYSTEM = SystemConfig(n_regions=40, n_periods=5, informal_decay_ratio=1.0, n_clusters=8)
-TALENT = PowerQuestion(quantity="indirect share: talent")
+TALENT = PowerQuestion(quantity="share of spillover: talent")
 X = Regressor("x0", 0.5, 0.0)
 PLANTED = ThresholdPanelConfig(SpatialPanelConfig("ols", 40, 6, regressors=(X,)), threshold=0.3, shift=1.0)
 
@@ -65,7 +65,7 @@ def share_of_talent(panel: Any, weights: Any) -> Estimates:
         slope = (np.array([1.0, 0.0, 0.0]) - through[0] / whole) / whole
         return np.array([through[0] / whole]), np.concatenate([slope * p[3:], slope * p[:3]])[None]
 
-    return delta_method(share, parts, names=("indirect share: talent",))
+    return delta_method(share, parts, names=("share of spillover: talent",))
 
 
 def find_threshold(panel: Any, weights: Any) -> list[Finding]:
@@ -98,14 +98,14 @@ def gap_of(truth: Any) -> dict[str, float]:
 def test_a_channels_share() -> None:
     known = true_values(simulate(SYSTEM, 1)[1])
     # one kernel for all: 154.8 people, 100 × .784 through projects, 4 × 25 informal, of 333.2 at any distance
-    assert known["indirect share: talent"] == pytest.approx(154.8 / (154.8 + 78.4 + 100.0), abs=1e-12)
-    assert known["direct share: talent"] == pytest.approx(154.8 / 333.2, abs=1e-12)
+    assert known["share of spillover: talent"] == pytest.approx(154.8 / (154.8 + 78.4 + 100.0), abs=1e-12)
+    assert known["share of own: talent"] == pytest.approx(154.8 / 333.2, abs=1e-12)
     result = simulate_power(SYSTEM, TALENT, estimator=share_of_talent, rounds=20)
-    assert result.value == pytest.approx(known["indirect share: talent"], abs=1e-12)
-    assert (result.n_regions, result.n_periods, result.effect) == (40, 5, "indirect share: talent")
+    assert result.value == pytest.approx(known["share of spillover: talent"], abs=1e-12)
+    assert (result.n_regions, result.n_periods, result.effect) == (40, 5, "share of spillover: talent")
     assert result.power > 0.8
     # 20 panels of a consistent estimator: within four Monte Carlo errors
-    line = recover_estimator(SYSTEM, share_of_talent, rounds=20, seed=1).line("indirect share: talent")
+    line = recover_estimator(SYSTEM, share_of_talent, rounds=20, seed=1).line("share of spillover: talent")
     assert abs(line.bias) < 4 * line.bias_error
     small = find_size(
         SYSTEM, TALENT, limits=(2, 5), rounds=10, estimator=share_of_talent, along="n_periods"
@@ -113,7 +113,7 @@ def test_a_channels_share() -> None:
     assert small.size is not None
     answer = answer_power(SYSTEM, TALENT, estimator=share_of_talent, rounds=10)
     assert answer.closed is None
-    assert "indirect share: talent of 0.46 is seen in" in answer.text()
+    assert "share of spillover: talent of 0.46 is seen in" in answer.text()
     assert "an estimator of your own" in answer.text()
 
 
@@ -161,8 +161,8 @@ def test_a_quantity_of_ones_own() -> None:
     assert (found.value, found.power) == (4.0, 0.0)
     with pytest.raises(UnknownColumnError, match=r"nothing is known to be true of 'gap'[\s\S]*truths="):
         simulate_power(config, question, estimator=nothing_known, rounds=5)
-    with pytest.raises(UnknownColumnError, match="Did you mean 'indirect share: talent'"):
-        simulate_power(SYSTEM, PowerQuestion(quantity="indirect shares: talent"), rounds=5)
+    with pytest.raises(UnknownColumnError, match="Did you mean 'share of spillover: talent'"):
+        simulate_power(SYSTEM, PowerQuestion(quantity="shares of spillover: talent"), rounds=5)
     with pytest.raises(ConfigurationError, match="of which the expected information says nothing"):
         compute_power(config, question)
     with pytest.raises(TypeError, match="answers with"):

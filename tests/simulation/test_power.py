@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from simulated import lattice, named_weights, nearest, row_standardised
-from spillover.errors import OptionError
+from spillover.errors import ConfigurationError, DesignError, OptionError
 from spillover.simulation.expected import expected_estimates, time_factor
 from spillover.simulation.power import PowerQuestion, compute_power, detectable_shift, rejection, simulate_power
 from spillover.simulation.power_answer import answer_power, power_sentence
@@ -196,6 +196,17 @@ def test_rejection_is_the_level_at_zero_and_certain_far_away() -> None:
     assert rejection(2.0, 0.05, 7.0) == pytest.approx(share, abs=0.005)  # binomial se .001
 
 
+@pytest.mark.parametrize("df", [4.0, 7.0, 29.0, 299.0])
+def test_rejection_is_that_of_the_noncentral_t(df: float) -> None:
+    cut = stats.t.isf(0.025, df)
+    for shift in (0.0, 0.5, 2.0, 3.0):
+        exact = stats.nct.sf(cut, df, shift) + stats.nct.cdf(-cut, df, shift)
+        assert rejection(shift, 0.05, df) == pytest.approx(exact, abs=1e-9)  # of the quadrature
+    # where scipy's series fails: a level of 1e-6, whose critical value with 4 degrees is 39
+    assert rejection(detectable_shift(1e-6, 0.9999, df), 1e-6, df) == pytest.approx(0.9999, abs=1e-8)
+    assert rejection(1e6, 1e-6, df) == pytest.approx(1.0, abs=1e-9)
+
+
 def test_standard_errors_of_the_published_table() -> None:
     # METHODS D.13, column "mean SE", printed with two digits: half a unit of the last one, and 1 % for the mean of
     # the estimated errors, which is not the error at the truth.
@@ -293,6 +304,30 @@ def test_bad_questions_are_told_together() -> None:
     with pytest.raises(OptionError, match="given W"):
         power_grid(given, (30, 40), (5,))
     assert len(answer_power(given).searches) == 1
+
+
+def test_designs_that_identify_nothing_are_told() -> None:
+    # everybody a neighbour of everybody: W x = (n x̄ − x)/(n − 1) repeats x once period means are removed
+    complete = D13.with_changes(n_regions=12, weights=SyntheticWeights(neighbours=11))
+    with pytest.raises(DesignError, match="does not identify"):
+        compute_power(complete)
+    search = find_size(complete, along="n_regions", limits=(12, 200))
+    assert search.refused[0] == 12
+    with pytest.raises(ConfigurationError, match="alpha"):
+        PowerQuestion(alpha=1e-300)
+    nothing = answer_power(D13.with_changes(regressors=(Regressor("x0", 0.0, 0.0),)))
+    assert nothing.sentence.startswith("The true value is 0: there is nothing to see, and 5 of 100")
+    assert nothing.searches == ()
+
+
+def test_hundreds_of_large_panels_are_not_drawn_unasked() -> None:
+    large = SpatialPanelConfig("sdm", 200_000, 10, rho=0.3)
+    with pytest.raises(OptionError, match=r"200 panels of 200000 regions"):
+        answer_power(large)
+    with pytest.raises(OptionError, match="need two periods"):
+        answer_power(D13.with_changes(n_periods=1))
+    with pytest.raises(OptionError, match="besides the first"):
+        answer_power(D13.with_changes(n_periods=2, tau=0.2))
 
 
 def test_designs_without_a_closed_form_say_why() -> None:

@@ -74,6 +74,12 @@ def test_a_w_of_the_user_has_its_number_of_regions(tmp_path: Path) -> None:
         (("--model", "ols"), "no spillover to be seen"),
         (("--regions", "1"), "--regions 1: at least 5"),
         (("--neighbours", "0"), "--neighbours 0"),
+        (("--rounds", "1"), "--rounds 1"),
+        (("--years", "1"), "--effects 'two-way' need two periods"),
+        (("--grid-regions", "30,2000"), "grid: 2000 regions: the closed form has at most 1500"),
+        (("--grid-regions", "3,30"), "grid: --regions 3"),
+        (("--tau", "0.6999"), "--tau 0.6999.*so near one"),
+        (("--sigma", "1e-300"), "--sigma 1e-300 is too small"),
     ],
 )
 def test_mistakes_are_told(options: tuple[str, ...], match: str) -> None:

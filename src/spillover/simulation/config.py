@@ -198,7 +198,31 @@ def find_problems(config: SystemConfig) -> list[str]:
     judged = object.__new__(SystemConfig)
     for name, value in (values | usual).items():
         object.__setattr__(judged, name, value)
-    return [*wrong.values(), *_sign_problems(values | usual), *_range_problems(judged)]
+    numbers = values | usual
+    return [*wrong.values(), *_sign_problems(numbers), *_size_problems(numbers), *_range_problems(judged)]
+
+
+_LARGEST = {  # in size; beyond, exponentials overflow
+    "cluster_sd": 5.0,
+    "gp_sd": 5.0,
+    "innovation_sd": 5.0,
+    "environment_sd": 2.0,
+    "environment_elasticity": 20.0,
+    "revenue_sd": 5.0,
+    "capital_hti": 20.0,
+    "capital_environment": 20.0,
+}
+LARGEST_NUMBER = 1e50
+"""Any other number beyond this is refused: products of three of them must stay finite."""
+
+
+def _size_problems(values: dict[str, Any]) -> list[str]:
+    problems = []
+    for name, value in values.items():
+        most = _LARGEST.get(name, LARGEST_NUMBER)
+        if is_number(value) and abs(value) > most:
+            problems.append(f"{name} = {value:g} is more than {most:g} in size")
+    return problems
 
 
 def _sign_problems(values: dict[str, Any]) -> list[str]:

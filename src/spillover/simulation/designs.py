@@ -74,6 +74,9 @@ def ready_estimator(config: Any, covariance: CovarianceName = "default") -> Esti
 
 def _for_panel(config: SpatialPanelConfig, covariance: CovarianceName) -> Estimator:
     names = tuple(x.name for x in config.regressors)
+    if config.n_periods - config.is_dynamic < 2 and config.has_region_effects:
+        more = " besides the first, which a dynamic panel uses up" if config.is_dynamic else ""
+        raise OptionError(f"effects = {config.effects!r} need two periods{more}", got=f"n_periods = {config.n_periods}")
     if config.endogeneity:
         return _for_endogenous(config)
     if config.counts:

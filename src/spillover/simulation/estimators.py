@@ -89,8 +89,9 @@ class Simulated:
 class LaggedOutcomeEstimator:
     """`spillover.fit` of a dynamic panel with last year's outcome as one regressor more, and no bias correction.
 
-    τ is biased downwards by about (1 + τ)/T (Nickell 1981, Econometrica 49:1417), which reaches ρ and the effects of x
-    a little; the first year is used up. Names are those of the truth: "tau", "eta", "rho", "direct: x0", ….
+    τ is biased downwards by about (1 + τ)/T (Nickell 1981, Econometrica 49:1417), and the effects of x with it:
+    docs/power.md has measured them. The first year is used up. Names are those of the truth: "tau", "eta", "rho",
+    "direct: x0", ….
 
     regressors : names, all of them with W x in Durbin models. space_lag : whether W y_{t−1} is in the model as well.
     """

@@ -16,12 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from spillover.errors import ConfigurationError
+from spillover.errors import ConfigurationError, DesignError
 from spillover.inference.estimates import Estimates
 from spillover.numerics.within import Transformation
 from spillover.simulation.spatial_config import DURBIN_MODELS, ERROR_MODELS, LAG_MODELS, Regressor, SpatialPanelConfig
 from spillover.simulation.spatial_world import DENSE_LIMIT, SpatialWorld, build_world, multiplier, space_filter
 from spillover.typing import FloatArray
+
+WORST_CONDITION = 1e12
+"""Of the scaled information; beyond, parameters cannot be told apart."""
 
 EFFECT_KINDS = ("direct", "indirect", "total")
 
@@ -219,4 +222,18 @@ def _covariance(config: SpatialPanelConfig, moments: SpaceMoments) -> FloatArray
     information[block, block] += copies * moments.pairs
     information[block, -1] = information[-1, block] = copies * moments.first / variance
     information[-1, -1] = m / (2.0 * variance**2)
-    return np.asarray(np.linalg.inv(information)[: slopes + q, : slopes + q])
+    scale = 1.0 / np.sqrt(np.diag(information))
+    scaled = scale[:, None] * information * scale
+    if not np.isfinite(scaled).all() or np.linalg.cond(scaled) > WORST_CONDITION:
+        told = ", ".join([*moments.names, *moments.spatial])
+        raise DesignError(
+            "the design does not identify its parameters",
+            got=f"{told} in {config.n_regions} regions and {config.n_periods} periods",
+            causes=(
+                "a W that links everybody to everybody, so that W x repeats x and the period effects",
+                "a regressor that the effects absorb",
+            ),
+            fix="use fewer neighbours, more regions, or other effects",
+        )
+    inverse = scale[:, None] * np.linalg.inv(scaled) * scale
+    return np.asarray(inverse[: slopes + q, : slopes + q])

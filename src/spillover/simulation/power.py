@@ -25,13 +25,13 @@ from spillover.simulation.recovery_table import binomial_band
 from spillover.simulation.simulate import simulate
 from spillover.simulation.spatial_config import DURBIN_MODELS, LAG_MODELS, SpatialPanelConfig
 from spillover.simulation.streams import check_seed
-from spillover.typing import Progress, no_progress
+from spillover.typing import FloatArray, Progress, no_progress
 
 EffectName = Literal["direct", "indirect", "total", "rho"]
 PowerCovariance = Literal["default", "information", "cluster"]
 
-_SURE = 12.0
-"""Standard errors from zero at which every test rejects: power is 1 to 1e-10 from four degrees of freedom on."""
+_NODES = 400
+_LEAST_ALPHA = 1e-6
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class PowerQuestion:
     covariance : "information" tests with the normal distribution, "cluster" with t(n − 1); "default" is what
         `spillover.fit` does: clusters where region means are removed.
     quantity : instead of `effect`, the name of any other quantity that an estimator reports and a truth knows:
-        "indirect share: talent", "threshold", …. It is seen where the estimator's own p-value is below alpha.
+        "share of spillover: talent", "threshold", …. It is seen where the estimator's own p-value is below alpha.
 
     Raises ConfigurationError with every inadmissible value at once.
     """
@@ -59,7 +59,7 @@ class PowerQuestion:
     quantity: str | None = None
 
     def __post_init__(self) -> None:
-        alpha_is_share = is_number(self.alpha) and 0 < self.alpha < 1
+        alpha_is_share = is_number(self.alpha) and _LEAST_ALPHA <= self.alpha < 1
         least = self.alpha if alpha_is_share else 0.0
         rules = {
             f"effect = {shown(self.effect)} is not one of {', '.join(get_args(EffectName))}": self.effect
@@ -67,7 +67,7 @@ class PowerQuestion:
             f"covariance = {shown(self.covariance)} is not one of {', '.join(get_args(PowerCovariance))}": (
                 self.covariance not in get_args(PowerCovariance)
             ),
-            f"alpha = {shown(self.alpha)} is not a share between 0 and 1": not alpha_is_share,
+            f"alpha = {shown(self.alpha)} is not a share between {_LEAST_ALPHA:g} and 1": not alpha_is_share,
             f"target = {shown(self.target)} is not a share between alpha and .9999": not (
                 is_number(self.target) and least < self.target <= 0.9999
             ),
@@ -272,15 +272,28 @@ def _require_truth(config: Any, term: str, truths: Truths | None, seed: int) -> 
 def rejection(shift: float, alpha: float, df: float | None) -> float:
     """P(|statistic| > critical value) for a mean shift of the statistic, two-sided.
 
+    With df degrees the statistic is (Z + shift)/s, s² ~ χ²(df)/df, so that the probability is a mean over s of normal
+    ones: by Gauss–Legendre quadrature in the probability of s, which unlike the series of the noncentral t holds for
+    any shift.
+
     >>> round(rejection(2.8016, 0.05, None), 3), round(rejection(0.0, 0.05, 29.0), 3)
     (0.8, 0.05)
     """
     if df is None:
         cut = stats.norm.isf(alpha / 2.0)
         return float(stats.norm.sf(cut - shift) + stats.norm.cdf(-cut - shift))
-    cut, shift = stats.t.isf(alpha / 2.0, df), min(abs(shift), _SURE)
-    wrong = stats.nct.cdf(-cut, df, shift) if shift < _SURE / 2 else 0.0  # below 1e-9, where scipy gives nan
-    return float(stats.nct.sf(cut, df, shift) + wrong)
+    cut, (scales, weights) = float(stats.t.isf(alpha / 2.0, df)), _scales(df)
+    tails = stats.norm.sf(cut * scales - shift) + stats.norm.cdf(-cut * scales - shift)
+    return float(min(weights @ tails, 1.0))
+
+
+@lru_cache(maxsize=64)
+def _scales(df: float) -> tuple[FloatArray, FloatArray]:
+    """Values of s = √(χ²(df)/df) and their weights."""
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    angle = np.pi * (nodes + 1.0) / 2.0  # u = (1 − cos)/2 crowds the ends, where s has roots and a logarithm
+    share = np.sin(angle / 2.0) ** 2
+    return np.sqrt(stats.chi2.ppf(share, df) / df), weights * np.pi / 4.0 * np.sin(angle)
 
 
 @lru_cache(maxsize=256)
@@ -290,7 +303,9 @@ def detectable_shift(alpha: float, target: float, df: float | None) -> float:
     >>> round(detectable_shift(0.05, 0.8, None), 2)
     2.8
     """
-    return float(brentq(lambda shift: rejection(shift, alpha, df) - target, 0.0, _SURE, xtol=1e-10))
+    cut = float(stats.norm.isf(alpha / 2.0) if df is None else stats.t.isf(alpha / 2.0, df))
+    sure = 10.0 * cut + 20.0  # power is 1 to 1e-10 there, from four degrees of freedom on
+    return float(brentq(lambda shift: rejection(shift, alpha, df) - target, 0.0, sure, xtol=1e-10))
 
 
 def _result(config: Any, question: PowerQuestion, value: float, error: float, power: float) -> PowerResult:

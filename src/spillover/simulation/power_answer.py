@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from spillover.errors import OptionError
 from spillover.simulation.designs import size_of
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.power import (
@@ -25,6 +26,9 @@ from spillover.weights.weights import SpatialWeights
 
 ROUNDS = 200
 """Panels of each design where there is no closed form and no other number is asked for."""
+
+LARGEST_DRAWN = 20_000_000
+"""Regions × periods × panels that are drawn without being asked for: about an hour."""
 
 _WORDS = {
     "indirect": "a spillover",
@@ -121,6 +125,8 @@ def answer_power(
     """
     question = question or PowerQuestion()
     reasons = without_closed_form(config, question, estimator)
+    if reasons and not rounds:
+        _require_feasible(config)
     each = (rounds or ROUNDS) if reasons else 0
     common: dict[str, Any] = {"estimator": estimator, "truths": truths, "seed": seed, "executor": executor}
     progress("the design itself", 0.0)
@@ -130,13 +136,24 @@ def answer_power(
         n_regions, n_periods = size_of(config)
         chosen = (grid_regions or (n_regions,), grid_periods or (n_periods,))
         grid = power_grid(config, *chosen, question, rounds=each, progress=progress, **common).require(question.target)
-    searches = () if first.reached else _searches(config, question, each, common, progress)
+    searches = () if first.reached or first.value == 0 else _searches(config, question, each, common, progress)
     if reasons:
         return PowerAnswer(None, first, searches, grid, tuple(reasons))
     drawn = None
     if rounds:
         drawn = simulate_power(config, question, rounds=rounds, progress=progress, **{**common, "estimator": None})
     return PowerAnswer(first, drawn, searches, grid)
+
+
+def _require_feasible(config: Any) -> None:
+    """Refuse to draw hundreds of panels that nobody asked for when they would take hours."""
+    n, t = size_of(config)
+    if n * t * ROUNDS > LARGEST_DRAWN:
+        raise OptionError(
+            "this design has no closed form, and drawing it by default would take hours",
+            got=f"{ROUNDS} panels of {n} regions × {t} periods",
+            fix="say how many panels to draw (rounds), or ask for a smaller design",
+        )
 
 
 def _searches(
@@ -174,8 +191,10 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
         f"With {result.n_regions} regions and {result.n_periods} years {_WORDS.get(result.effect, result.effect)} of "
         f"{result.value:.2g} is seen in {seen} of 100 samples"
     )
+    if result.value == 0:
+        return f"The true value is 0: there is nothing to see, and {seen} of 100 samples show something by chance."
     if result.reached:
-        return f"{start}: enough for the target of {100 * result.target:.3g}."
+        return f"{start}: enough for the target of {100 * result.target:.4g}."
     found = [search for search in searches if search.size is not None]
     if found:
         needs = [
@@ -186,7 +205,7 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
             for search in searches
             if search.size is None
         ]
-        return "; ".join([start, f"{100 * result.target:.3g} of 100 need {' or '.join(needs)}", *lost]) + "."
+        return "; ".join([start, f"{100 * result.target:.4g} of 100 need {' or '.join(needs)}", *lost]) + "."
     if not searches:
         return f"{start}."
     tried = " and ".join(
@@ -194,7 +213,7 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
         f"{_in_hundred(search.best.power)})"
         for search in searches
     )
-    return f"{start}; nothing that was tried reaches {100 * result.target:.3g} of 100: {tried}."
+    return f"{start}; nothing that was tried reaches {100 * result.target:.4g} of 100: {tried}."
 
 
 def _about(search: SizeSearch) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from spillover.errors import EstimationError, OptionError, check_option, show_labels
+from spillover.errors import DesignError, EstimationError, OptionError, check_option, show_labels
 from spillover.simulation.designs import resize, size_of
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.power import PowerQuestion, PowerResult, compute_power, is_size, simulate_power
@@ -32,7 +32,7 @@ class SizeSearch:
     along : "n_regions" or "n_periods". limits : the sizes looked at.
     size : the smallest one that reaches the target, or None. tried : results by size, in increasing order.
     checked : the same design by drawn panels, where asked for.
-    refused : sizes at which the estimator refused every panel: too small for it.
+    refused : sizes that are too small for the model or its estimator.
     """
 
     along: Along
@@ -84,7 +84,7 @@ def find_size(
     ----------
     along : what varies; the other size stays as configured. limits : smallest and largest size, both included.
     rounds : draw so many panels at every size that is tried; 0 uses the closed form. The answer then has the Monte
-        Carlo error of its power: near 80 % a standard error of .02 with 400 panels.
+        Carlo error of its power (near 80 % a standard error of .02 with 400 panels), and is sought to a tenth only.
     estimator, truths : of drawn panels, as in `simulate_power`.
     check_rounds : draw so many panels of the design that was found; 0 for none.
 
@@ -112,14 +112,14 @@ def find_size(
             tried[size] = compute_power(
                 design, question, rounds=rounds, estimator=estimator, truths=truths, seed=seed, executor=executor
             )
-        except EstimationError:
+        except (EstimationError, DesignError, OptionError):
             if size == limits[1]:
                 raise
-            refused.append(size)  # too small for the estimator, hence not enough
+            refused.append(size)  # too small for the model or its estimator, hence not enough
             return False
         return tried[size].reached
 
-    size = _smallest(reaches, *limits)
+    size = _smallest(reaches, *limits, coarse=bool(rounds))
     checked = None
     if size is not None and check_rounds:
         checked = simulate_power(
@@ -143,19 +143,22 @@ def usual_limits(config: Any, along: Along) -> tuple[int, int]:
         return low, max(high, 2 * n_periods)
     weights = getattr(config, "weights", None)
     if isinstance(weights, SyntheticWeights) and weights.kind == "knn":
-        low = max(low, weights.neighbours + 1)
+        low = max(low, weights.neighbours + 2)  # one more than a map on which everybody is linked to everybody
     most = DENSE_LIMIT if isinstance(config, SpatialPanelConfig) else 2 * n_regions
     return low, max(high, min(2 * n_regions, most))
 
 
-def _smallest(reaches: Callable[[int], bool], low: int, high: int) -> int | None:
-    """Bisection: the sizes just above and below the crossing have been tried. None when `high` does not reach."""
+def _smallest(reaches: Callable[[int], bool], low: int, high: int, coarse: bool = False) -> int | None:
+    """Bisection: the sizes just above and below the crossing have been tried; `coarse` stops at a tenth between them.
+
+    None when `high` does not reach.
+    """
     if not reaches(high):
         reaches(low)
         return None
     if reaches(low):
         return low
-    while high - low > 1:
+    while high - low > max(1, 0.1 * high * coarse):
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
     return high

@@ -86,8 +86,8 @@ def _(truth: SpatialTruth) -> dict[str, float]:
 def _(truth: Truth) -> dict[str, float]:
     effects = {"direct": truth.direct, "indirect": truth.spillover, "total": truth.total}
     found = {f"{name}: hti": value for name, value in effects.items()}
-    for name, effect in (("direct", "direct"), ("indirect", "spillover")):
-        found |= {f"{name} share: {channel}": share for channel, share in truth.shares(effect).items()}
+    for kind, effect in (("own", "direct"), ("spillover", "spillover"), ("total", "total")):
+        found |= {f"share of {kind}: {channel}": share for channel, share in truth.shares(effect).items()}
     return found
 
 

@@ -16,7 +16,10 @@ LAG_MODELS = ("sar", "sdm", "sac", "gns")
 DURBIN_MODELS = ("slx", "sdm", "sdem", "gns")
 ERROR_MODELS = ("sem", "sdem", "sac", "gns")
 USUAL_REGIONS = 100
-RESERVED = ("y", "instrument", "rho", "lambda", "tau", "eta", "sigma2")
+PARAMETERS = ("rho", "lambda", "tau", "eta", "sigma2")
+COLUMNS = ("y", "instrument", "region", "period", "name", "y_before")
+RESERVED = (*PARAMETERS, *COLUMNS)
+"""What no regressor can be called: coefficients, and columns of the table and of its study."""
 
 
 @dataclass(frozen=True)

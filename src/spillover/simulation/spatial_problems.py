@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from keyword import iskeyword
 from typing import Any, get_args
 
 from spillover.errors import SpilloverError
@@ -27,6 +28,9 @@ from spillover.weights.weights import SpatialWeights
 
 LARGEST_PANEL = 50_000_000
 """Regions × periods beyond which one variable alone needs 400 MB."""
+
+LARGEST_NUMBER = 1e50
+"""Coefficients and standard deviations beyond which squares of outcomes overflow."""
 
 _WHOLE = ("n_regions", "n_periods", "first_period")
 _NUMBERS = (
@@ -134,7 +138,7 @@ def _size_problems(config: SpatialPanelConfig) -> Iterator[str]:
 def _regressor_problems(config: SpatialPanelConfig) -> Iterator[str]:
     names = [regressor.name for regressor in config.regressors]
     for name in names:
-        if not (isinstance(name, str) and name.isidentifier()) or name in RESERVED:
+        if not (isinstance(name, str) and name.isidentifier()) or iskeyword(name) or name in RESERVED:
             yield f"a regressor cannot be called {shown(name)}"
     if len(set(map(str, names))) != len(names):
         yield "regressors have names that are not unique: " + ", ".join(map(str, names))
@@ -181,9 +185,19 @@ def _model_problems(config: SpatialPanelConfig) -> Iterator[str]:
 
 def _range_problems(config: SpatialPanelConfig) -> Iterator[str]:
     errors = config.errors
+    sizes = {name: getattr(config, name) for name in ("intercept", "region_effect_sd", "period_effect_sd")}
+    told = {f"{name} = {value:.3g}": value for name, value in sizes.items()} | {
+        f"sigma = {errors.sigma:.3g}": errors.sigma
+    }
+    for law in config.regressors:
+        names = {name: getattr(law, name) for name in ("beta", "theta", "sd", "region_sd")}
+        told |= {f"{name} = {value:.3g} of {law.name}": value for name, value in names.items()}
+    yield from (f"{text} is too large" for text, value in told.items() if abs(value) > LARGEST_NUMBER)
+    if 0 < errors.sigma < 1.0 / LARGEST_NUMBER:
+        yield f"sigma = {errors.sigma:.3g} is too small"
     rules = {
         f"sigma = {errors.sigma:g} is not positive": errors.sigma < 0 or (errors.sigma == 0 and not config.counts),
-        f"heteroskedastic = {errors.heteroskedastic:g} is negative": errors.heteroskedastic < 0,
+        f"heteroskedastic = {errors.heteroskedastic:g} is outside [0, 5]": not 0 <= errors.heteroskedastic <= 5,
         f"serial = {errors.serial:g} is outside (−1, 1)": not -1 < errors.serial < 1,
         f"endogeneity = {config.endogeneity:g} is outside (−1, 1)": not -1 < config.endogeneity < 1,
         f"instrument = {config.instrument:g} is outside [0, 1)": not 0 <= config.instrument < 1,
@@ -246,8 +260,8 @@ def _unit_root_problems(config: SpatialPanelConfig) -> Iterator[str]:
             yield f"rho = {config.rho:g} is outside (−1, 1): the panel is not stationary in space"
         elif abs(config.tau + config.eta) >= 1 - config.rho:
             yield (
-                f"tau + rho + eta = {config.tau + config.rho + config.eta:g} (tau = {config.tau:g}): "
-                "the panel is not stationary in time"
+                f"tau = {config.tau:g}, rho = {config.rho:g}, eta = {config.eta:g}: the panel is not stationary in "
+                "time, where |τ + η| must be below 1 − ρ"
             )
     if (
         _has_unit_root(config.weights if config.weights_error is None else config.weights_error)

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from spillover.errors import ConfigurationError
-from spillover.simulation.admissible import Problems
+from spillover.errors import ConfigurationError, show_labels
+from spillover.simulation.admissible import Problems, is_number
+from spillover.simulation.agents.config import AgentConfig
+from spillover.simulation.designs import ready_estimator, resize
 from spillover.simulation.power import PowerQuestion
 from spillover.simulation.spatial_config import (
     DURBIN_MODELS,
@@ -18,8 +20,10 @@ from spillover.simulation.spatial_config import (
     SpatialPanelConfig,
     SyntheticWeights,
 )
+from spillover.simulation.spatial_world import DENSE_LIMIT
+from spillover.study.phrasing import phrase
 from spillover.study.simulation_file import AnyConfig, parse_toml, read_config
-from spillover.study.simulation_sections import read_map, unknown_key
+from spillover.study.simulation_sections import panel_world_problems, read_map, unknown_key
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ def read_power_request(
     question: dict[str, Any] | None = None,
     grid_regions: str = "",
     grid_years: str = "",
+    rounds: int = 0,
     seed: int = 1,
 ) -> PowerRequest:
     """The request; ConfigurationError with every mistake, in the words of the command line.
@@ -69,7 +74,7 @@ def read_power_request(
     ----------
     options : the design as options. design : a simulation file that describes it instead.
     question : keywords of `PowerQuestion`. grid_regions, grid_years : numbers separated by commas.
-    seed : of an invented map that the design file draws anew for every panel.
+    rounds : panels that will be drawn. seed : of an invented map that the design file draws anew for every panel.
     """
     problems = Problems()
     if design is None:
@@ -80,9 +85,15 @@ def read_power_request(
     if asked is not None and config is not None:
         problems.attempt(asked.term, config)
     sizes = [_numbers(name, text, problems) for name, text in (("regions", grid_regions), ("years", grid_years))]
+    if rounds == 1:
+        problems.add("--rounds 1: at least 2 panels are needed")
+    problems.add(*_cell_problems(config, *sizes, drawn=rounds > 0))
     if sizes[0] and (options.weights is not None or _has_given_w(config)):
         problems.add("--grid-regions beside a W of your own, which has its number of regions")
-    found = list(dict.fromkeys(in_options(text) for text in problems.found))
+    if config is not None and not problems.found:
+        problems.add(*_world_problems(config, seed))
+    told = (phrase(text, "command line").replace(*_NO_MAP) for text in problems.found)
+    found = list(dict.fromkeys(map(in_options, told)))
     if found:
         raise ConfigurationError(
             f"power cannot be computed: {len(found)} mistake{'s' if len(found) > 1 else ''}",
@@ -100,7 +111,7 @@ def _config_of(options: DesignOptions, problems: Problems) -> SpatialPanelConfig
     beta = 0.3 if options.beta is None else options.beta
     theta = options.theta
     if theta is None:
-        theta = beta / 2.0 if model in DURBIN_MODELS else 0.0
+        theta = beta / 2.0 if model in DURBIN_MODELS and is_number(beta) else 0.0
     rho = options.rho
     if rho is None:
         rho = 0.3 if model in LAG_MODELS else 0.0
@@ -132,7 +143,8 @@ def _weights_of(options: DesignOptions, problems: Problems) -> tuple[Any, int]:
     """W and the number of regions: of the file where there is one, and then no other number is taken in silence."""
     regions = 30 if options.regions is None else options.regions
     if options.weights is None:
-        return SyntheticWeights(neighbours=5 if options.neighbours is None else options.neighbours), regions
+        usual = max(min(5, regions - 2), 1)
+        return SyntheticWeights(neighbours=usual if options.neighbours is None else options.neighbours), regions
     from spillover.weights.interchange import from_file
 
     if options.neighbours is not None:
@@ -152,7 +164,7 @@ def _config_of_file(path: Path, options: DesignOptions, seed: int, problems: Pro
         names = ", ".join(f"--{_OPTIONS.get(name, name)}" for name in said)
         problems.add(f"{names} beside a design file: say it in the file, or leave the file out")
     written = parse_toml(path)
-    known = ("seed", "system", "agents", "panel", "map")
+    known = ("seed", "system", "agents", "truth", "panel", "map")
     problems.add(*(unknown_key(key, known) for key in written if key not in known))
     folder = path.resolve().parent
     section = "panel" if "panel" in written else "system"
@@ -162,7 +174,36 @@ def _config_of_file(path: Path, options: DesignOptions, seed: int, problems: Pro
     geography, _ = read_map(written.get("map"), folder, problems)
     if geography is not None and section == "system":
         problems.add("[map]: panels of the system are drawn on invented maps here; leave it out")
-    return read_config(written, folder, geography, seed, problems)[0]
+    config = read_config(written, folder, geography, seed, problems)[0]
+    if isinstance(config, AgentConfig) and not config.is_like_system:
+        problems.add("[agents] outside the special case of tier 2 have no true values to be seen: use [system]")
+    return config
+
+
+def _cell_problems(
+    config: AnyConfig | None, grid_regions: tuple[int, ...], grid_years: tuple[int, ...], *, drawn: bool
+) -> tuple[str, ...]:
+    """Sizes of the design and of the grid that cannot be."""
+    problems = Problems()
+    if config is not None and not _has_given_w(config):
+        for n in grid_regions or (None,):
+            for t in grid_years or (None,):
+                cell = problems.attempt(resize, config, n_regions=n, n_periods=t)
+                if isinstance(cell, SpatialPanelConfig):
+                    problems.attempt(ready_estimator, cell)
+    if isinstance(config, SpatialPanelConfig) and config.n_regions <= DENSE_LIMIT and not drawn:
+        large = [n for n in grid_regions if n > DENSE_LIMIT]
+        if large:
+            problems.add(f"{show_labels(large)} regions: the closed form has at most {DENSE_LIMIT}; draw with --rounds")
+    where = "grid: " if grid_regions or grid_years else ""
+    return tuple(where + text for text in dict.fromkeys(problems.found))
+
+
+def _world_problems(config: AnyConfig, seed: int) -> list[str]:
+    """Whether the design is stationary on its W, where that W is small enough to look at."""
+    if not isinstance(config, SpatialPanelConfig) or config.n_regions > DENSE_LIMIT:
+        return []
+    return panel_world_problems(config, seed)
 
 
 def _has_given_w(config: AnyConfig | None) -> bool:
@@ -181,6 +222,10 @@ def _numbers(name: str, text: str, problems: Problems) -> tuple[int, ...]:
     return tuple(dict.fromkeys(int(part) for part in parts))
 
 
+_NO_MAP = (
+    "give the map in --weights with --weights-kind",
+    "power reads no map: name it in a design file (docs/simulate.md), or give a table of weights",
+)
 _OPTIONS = {
     "n_regions": "regions",
     "n_periods": "years",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spillover import __version__
+from spillover.errors import ConfigurationError
 from spillover.panel.panel import Panel
 from spillover.simulation.recovery_file import without_nan
 from spillover.simulation.spatial_config import SpatialPanelConfig
@@ -83,7 +84,7 @@ def write_simulation(
     Raises
     ------
     OutputError : the folder holds anything else, cannot be written, or holds an input; nothing is changed then.
-    StudyFileError : the study could not run on what was drawn. OptionError : the simulation cannot be drawn.
+    ConfigurationError : the study could not run on what was drawn. OptionError : the simulation cannot be drawn.
     """
     check_folder(out, inputs=simulation.inputs, content=SIMULATION)
     progress("drawing", 0.0)
@@ -91,9 +92,20 @@ def write_simulation(
     progress("writing it", 0.9)
     with replacing(out, inputs=simulation.inputs, content=SIMULATION) as new:
         write_texts(new, _texts(drawn, simulation))
-        check_study(new / STUDY).raise_problems()
+        _require_runs(new / STUDY)
     progress("done", 1.0)
     return output_path(out) / STUDY, drawn
+
+
+def _require_runs(study: Path) -> None:
+    """Refuse a simulation whose study would be refused, while nothing is written yet."""
+    found = check_study(study).problems
+    if found:
+        raise ConfigurationError(
+            "the study of this simulation could not run",
+            problems=found,
+            fix="change the simulation; nothing was written",
+        )
 
 
 def _texts(drawn: Simulated, simulation: SimulationFile) -> dict[str, str]:

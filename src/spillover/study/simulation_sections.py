@@ -34,6 +34,7 @@ Config = TypeVar("Config")
 _MAP_KEYS = ("file", "id", "name")
 _TRUTH_KEYS = ("draws", "step")
 _LARGEST_DRAWS = 10_000
+_LARGEST_STEP = 10.0
 _ISLANDS = ("error", "keep", "nearest")
 
 
@@ -98,7 +99,7 @@ def read_panel(
     config = _checked(SpatialPanelConfig(), usable, panel_problems, "panel", problems)
     if config is None or len(problems.found) > before:
         return None, files
-    problems.add(*(f"[panel] {text}" for text in _world_problems(config, seed)))
+    problems.add(*(f"[panel] {text}" for text in panel_world_problems(config, seed)))
     return (config if len(problems.found) == before else None), files
 
 
@@ -116,8 +117,8 @@ def read_truth(section: Any, agents: bool, problems: Problems) -> tuple[int, flo
     draws, step = section.get("draws", usual[0]), section.get("step", usual[1])
     if not is_whole(draws) or draws == 1 or not 0 <= draws <= _LARGEST_DRAWS:
         problems.add(f"[truth] draws = {shown(draws)} is neither 0 nor a whole number from 2 to {_LARGEST_DRAWS:,}")
-    if not (is_number(step) and step > 0):
-        problems.add(f"[truth] step = {shown(step)} is not a positive number")
+    if not (is_number(step) and 0 < step <= _LARGEST_STEP):
+        problems.add(f"[truth] step = {shown(step)} is not a number above 0 and up to {_LARGEST_STEP:g} clusters")
     return draws, step
 
 
@@ -279,7 +280,7 @@ def _read_weights_file(
     return w, (folder / name).resolve()
 
 
-def _world_problems(config: SpatialPanelConfig, seed: int) -> list[str]:
+def panel_world_problems(config: SpatialPanelConfig, seed: int) -> list[str]:
     """Whether the map can be drawn and the panel is stationary on it."""
     from spillover.simulation.spatial_world import stationarity_problems, unchecked_world
 
@@ -294,9 +295,13 @@ def _open_map(target: Path, section: dict[str, str], problems: Problems) -> Geog
 
     try:
         frame = gpd.read_file(target)
-        columns = [str(column) for column in frame.columns if column != frame.geometry.name]
+        shapes = frame.geometry.name if isinstance(frame, gpd.GeoDataFrame) else None
+        columns = [str(column) for column in frame.columns if column != shapes]
     except Exception as error:  # drivers raise what they like
         problems.add(f"[map] file = {section['file']!r} is not a map that can be read: {str(error)[:120]}")
+        return None
+    if shapes is None:
+        problems.add(f"[map] file = {section['file']!r} has no shapes: it is a table, not a map")
         return None
     if section.get("id") not in columns:
         problems.add(f"[map] id = {section.get('id')!r} is not a column of the map, which has {', '.join(columns)}")

@@ -21,7 +21,7 @@ def study_problems(config: SpatialPanelConfig | SystemConfig | AgentConfig) -> l
     slopes = len(config.regressors) * (1 + durbin) + (config.tau != 0) + (config.eta != 0) + (config.effects == "none")
     periods = config.n_periods - config.is_dynamic
     problems = _size_problems(config.n_regions, periods, slopes)
-    if periods < 2 and config.has_region_effects:
+    if periods < 2 and config.effects != "none":
         more = " besides the first, which is used up" if config.is_dynamic else ""
         problems.append(f"effects = {config.effects!r}: the study needs two periods at least{more}")
     try:

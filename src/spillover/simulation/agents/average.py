@@ -18,7 +18,7 @@ import numpy as np
 
 from spillover.errors import ConfigurationError
 from spillover.simulation.admissible import is_number, shown
-from spillover.simulation.agents.config import AgentConfig
+from spillover.simulation.agents.config import MAX_AGENTS, AgentConfig
 from spillover.simulation.agents.draws import AgentStreams
 from spillover.simulation.agents.economy import live
 from spillover.simulation.agents.truth import AgentTruth
@@ -101,6 +101,8 @@ def average_effects(
         problems.append(f"step = {shown(step)} is not a positive number")
     if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 2:
         problems.append(f"draws = {shown(draws)} is not a whole number of at least 2")
+    if not problems and (more := len(truth.regions) * truth.config.researchers_per_cluster * step) > MAX_AGENTS:
+        problems.append(f"step = {step:g} in every region makes about {more:,.0f} agents more, above {MAX_AGENTS:,}")
     if problems:
         raise ConfigurationError("effects cannot be computed so", problems=problems, fix="step=0.1, draws=10")
     known = compute_truth(truth.system, truth.hti)

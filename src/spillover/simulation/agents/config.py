@@ -17,6 +17,9 @@ Mobility = Literal["constant", "opportunity"]
 MAX_AGENTS = 2_000_000
 """Researchers and firms together beyond which a run would take many minutes and gigabytes."""
 
+MAX_YEARS = 1_000
+"""Longest run-in, and longest life of a partnership."""
+
 
 @dataclass(frozen=True)
 class AgentConfig:
@@ -169,7 +172,7 @@ SPECIAL_CASE: dict[str, Any] = {
 """The values under which regional means equal tier 2's; docs/agents.md derives them."""
 
 _WHOLE = ("institutes", "partnership_years", "burn_in")
-_POSITIVE = ("persons_per_researcher", "knowledge_scale", "returns")
+_POSITIVE = ("persons_per_researcher", "knowledge_scale", "returns", "patents_per_knowledge")
 _SHARES = (
     "spin_off",
     "inherited_knowledge",
@@ -193,9 +196,30 @@ _NOT_NEGATIVE = (
     "sector_affinity",
     "closure",
     "carried_knowledge",
-    "patents_per_knowledge",
     "burn_in",
 )
+
+
+_LARGEST = {  # in size; beyond, exponentials and counts overflow, or a year takes minutes
+    "skill_sd": 3.0,
+    "university_skill": 100.0,
+    "institute_effort": 100.0,
+    "policy_response": 5.0,
+    "subsidy": 1e4,
+    "subsidy_effort": 1.0,
+    "effort_pressure": 100.0,
+    "fixed_cost": 1e9,
+    "attraction": 10.0,
+    "skill_mobility": 10.0,
+    "hiring": 10.0,
+    "sector_affinity": 5.0,
+    "closure": 5.0,
+    "carried_knowledge": 5.0,
+    "returns": 5.0,
+    "patents_per_knowledge": 1e3,
+    "persons_per_researcher": 1e9,
+    "knowledge_scale": 1e9,
+}
 
 
 def find_problems(config: AgentConfig) -> list[str]:
@@ -213,6 +237,11 @@ def find_problems(config: AgentConfig) -> list[str]:
         f"{name} = {values[name]:g} is outside [0, 1]"
         for name in _SHARES
         if name in sound and not 0 <= values[name] <= 1
+    ]
+    problems += [
+        f"{name} = {values[name]:g} is more than {most:g} in size"
+        for name, most in _LARGEST.items()
+        if name in sound and abs(values[name]) > most
     ]
     return problems + _range_problems(config, sound)
 
@@ -245,6 +274,9 @@ def _range_problems(config: AgentConfig, sound: set[str]) -> list[str]:
             problems.append(f"sector_shares = {shares} has a negative share")
         if abs(sum(shares) - 1.0) > 1e-9:
             problems.append(f"sector_shares = {shares} sum to {sum(shares):g}, not 1")
+    for name in ("burn_in", "partnership_years"):
+        if name in sound and getattr(config, name) > MAX_YEARS:
+            problems.append(f"{name} = {getattr(config, name)} is more than {MAX_YEARS:,} years")
     if "partnership_years" in sound and config.partnership_years < 1:
         problems.append(f"partnership_years = {config.partnership_years} is less than one year")
     if "depreciation" in sound and config.depreciation == 0:
