@@ -150,3 +150,16 @@ def test_wrong_kinds_on_the_command_line(tmp_path: Path, kind: str) -> None:
     write_study(tmp_path)
     with pytest.raises(OptionError, match="--weights-kind"):
         fit_single(request(tmp_path, kind))
+
+
+def test_a_w_that_cannot_identify_rho_is_a_caution(tmp_path: Path) -> None:
+    # The countries of the grid have 18 and 12 regions; a W of equal weights within closed groups.
+    from spillover.study.run import run_study
+
+    text = STUDY.replace('name = "queen"\nkind = "queen"', 'name = "queen"\nkind = "same-group"\ngroup = "country"')
+    text = text.replace("main = true", 'main = true\nmodel = "slx"')
+    result = run_study(write_study(tmp_path, text))
+    told = [caution for caution in result.cautions if "equal weights within 2 closed groups" in caution]
+    assert len(told) == 1
+    assert told[0].startswith("W “queen”: ")
+    assert "only group sizes differ" in told[0]

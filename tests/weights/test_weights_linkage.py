@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spillover.errors import AlignmentError, OptionError, UnknownColumnError, WeightsError
-from spillover.weights.linkage import InputOutputTable, build_input_output, link_sectors, read_input_output
+from spillover.panel.panel import Panel
+from spillover.weights.linkage import (
+    InputOutputTable,
+    add_linkage,
+    build_input_output,
+    link_sectors,
+    read_input_output,
+)
 from spillover.weights.portfolios import Portfolio
 
 # Miller and Blair (2009), table 2.3: flows (150, 500; 200, 100), output 1000 and 2000.
@@ -209,6 +216,16 @@ def test_several_sectors_are_averaged_by_output_without_their_links_among_each_o
             for s in range(6) if s not in (1, 4)
         )  # fmt: skip
         assert found["upstream"][i] == pytest.approx(up, rel=1e-12)
+
+
+def test_linkage_in_the_panel():
+    work = employment([[2, 2], [5, 0], [0, 3]], ["1", "2"], "cab")
+    panel = Panel(("a", "b", "c"), (2000, 2001), {"x": np.zeros((3, 2))})
+    made = add_linkage(panel, TWO, work, ["2"])
+    up = 0.25 / 0.7575
+    assert np.allclose(made["upstream"], [[up, up], [0, 0], [up / 2, up / 2]])
+    with pytest.raises(AlignmentError, match="d"):
+        add_linkage(Panel(("a", "d"), (2000,), {"x": np.zeros((2, 1))}), TWO, work, ["2"])
 
 
 def brute(shares, inner):

@@ -24,6 +24,7 @@ def cautions_of(config: StudyConfig, panel: Panel, result: StudyResult) -> tuple
     return (
         *_detectable(chosen, scale_of(result, chosen), panel),
         *_agreement(result.models),
+        *_weights(chosen, result),
         *_errors(chosen),
         *_identity(config, chosen),
         *_groups(panel, chosen),
@@ -93,6 +94,15 @@ def _agreement(models: Sequence[ModelResult]) -> Iterator[str]:
             f"neighbours ({above} positive, {len(clear) - above} negative: {names}). A result that depends on the "
             "choice of model, neighbours or years is fragile."
         )
+
+
+def _weights(model: ModelResult, result: StudyResult) -> Iterator[str]:
+    """What the W of the main model cannot identify, whatever the data."""
+    if model.model == "ols":
+        return
+    concerns = next((w.facts.get("concerns") or [] for w in result.weights if w.name == model.weights), [])
+    for concern in concerns:
+        yield f"W “{model.weights}”: {concern}."
 
 
 def _errors(model: ModelResult) -> Iterator[str]:

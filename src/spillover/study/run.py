@@ -41,7 +41,7 @@ from spillover.study.result import (
     WeightsSummary,
 )
 from spillover.study.rows import plain, plain_rows
-from spillover.typing import Progress, no_progress
+from spillover.typing import Effects, Progress, no_progress
 from spillover.weights.weights import SpatialWeights
 
 
@@ -167,7 +167,11 @@ def compute(
         config=config.as_dict(),
         provenance=describe_provenance(seed, {**hashes, **_weights_hashes(weights)}),
         panel=summarise_panel(panel, planar),
-        weights=tuple(summarise_weights(name, matrix) for name, matrix in weights.items()),
+        weights=tuple(
+            # group × period effects have their own check in the fit
+            summarise_weights(name, matrix, "individual" if main.groups else main.effects, len(panel.periods))
+            for name, matrix in weights.items()
+        ),
         measures=prepared.measures,
         index=prepared.index,
         diagnostics=diagnostics,
@@ -205,10 +209,13 @@ def summarise_panel(panel: Panel, planar: bool = False) -> PanelSummary:
     )
 
 
-def summarise_weights(name: str, weights: SpatialWeights) -> WeightsSummary:
-    """One W with its facts and the interval of ρ."""
+def summarise_weights(name: str, weights: SpatialWeights, effects: Effects, periods: int) -> WeightsSummary:
+    """One W with its facts, the interval of ρ, and what there is to worry about with the effects of the main model."""
+    from spillover.weights.identification import examine_identification
+
     low, high = weights.bounds()
     facts = weights.describe()
+    facts["concerns"] = list(examine_identification(weights, effects, periods).concerns)
     facts["notes"] = [phrase(note, "study file") for note in facts["notes"]]
     return WeightsSummary(name=name, facts=plain(facts), bounds=(float(low), float(high)))
 

@@ -20,7 +20,7 @@ from spillover.weights.groups import within_groups
 from spillover.weights.identification import Identification, examine_identification
 from spillover.weights.interchange import from_file, from_object, to_edges, to_file, to_graph
 from spillover.weights.islands import apply_island_policy
-from spillover.weights.linkage import build_input_output, link_sectors, read_input_output
+from spillover.weights.linkage import add_linkage, build_input_output, link_sectors, read_input_output
 from spillover.weights.orders import neighbours_of_order
 from spillover.weights.path import WeightsPath, standardise_path
 from spillover.weights.portfolios import Portfolio, read_portfolio
@@ -50,6 +50,7 @@ __all__ = [
     "TransportNetwork",
     "TravelTimes",
     "WeightsPath",
+    "add_linkage",
     "apply_island_policy",
     "build_contiguity",
     "build_distance_band",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spillover.errors import AlignmentError, WeightsError, show_labels
+from spillover.panel.panel import Panel
 from spillover.typing import FloatArray
 from spillover.weights.linkage.table import InputOutputTable
 from spillover.weights.portfolios import Portfolio
@@ -53,6 +54,27 @@ def link_sectors(table: InputOutputTable, employment: Portfolio, sectors: Sequen
             "downstream": shares @ down,
             "own": shares[:, chosen].sum(axis=1),
         }
+    )
+
+
+def add_linkage(panel: Panel, table: InputOutputTable, employment: Portfolio, sectors: Sequence[str]) -> Panel:
+    """The panel with upstream, downstream and own of `link_sectors` as variables that are constant in time.
+
+    Moderators of a spillover: products with W x need the linkage centred, which is left to who makes them.
+
+    Raises `AlignmentError` for regions of the panel without employment in the table.
+    """
+    found = link_sectors(table, employment.align(panel.regions), sectors)
+    names = ("upstream", "downstream", "own")
+    chosen = show_labels((table.tell(k) for k in table.positions(sectors)), 12)
+    return panel.with_variables(
+        {name: found[name].to_numpy() for name in names},
+        labels={
+            "upstream": "linkage as supplier",
+            "downstream": "linkage as buyer",
+            "own": "share of employment in the sectors",
+        },
+        note=f"upstream, downstream, own: input–output linkage with {chosen}",
     )
 
 
