@@ -234,8 +234,8 @@ def _sentence(where: str, effect: Shuffled, ratio: Shuffled) -> str:
     width = (high - low) / 2.0
     told = (
         f"With neighbours shuffled {where} the spillover lies between {number(low, width)} and {number(high, width)} "
-        f"in 95 % of {effect.values.size} shuffles (median {number(effect.centre, width)}); with the real neighbours it is "
-        f"{number(effect.observed, width)} ({tell_p(effect.p_value)}; by its t-ratio, {tell_p(ratio.p_value)})"
+        f"in 95 % of {effect.values.size} shuffles (median {number(effect.centre, width)}); with the real neighbours it "
+        f"is {number(effect.observed, width)} ({tell_p(effect.p_value)}; by its t-ratio, {tell_p(ratio.p_value)})"
     )
     if ratio.p_value > 0.05:
         return f"{told}: neighbours drawn by lot do as well."
