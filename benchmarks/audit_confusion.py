@@ -90,8 +90,11 @@ def group_shocks(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, Fl
     return first[codes], second[codes]
 
 
-def common_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """A factor, AR(0.8), on which outcome and regressor load alike, neighbours with similar loadings (range 300 km)."""
+def weak_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """A factor, AR(0.8), on which outcome and regressor load alike, neighbours with similar loadings.
+
+    Loadings have sd 1 and correlation exp(−d/300 km); regions are 58 km apart.
+    """
     places = centroids(panel)[0]
     gaps = np.linalg.norm(places[:, None] - places[None], axis=2)
     root = np.linalg.cholesky(np.exp(-gaps / 300.0) + 1e-9 * np.eye(len(places)))
@@ -102,6 +105,12 @@ def common_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, F
         factor[s] = 0.8 * factor[s - 1] + 0.6 * rng.standard_normal()
     both = np.outer(loadings, factor)
     return both, both
+
+
+def strong_factor(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """The same with loadings twice as large."""
+    outcome, regressor = weak_factor(panel, rng)
+    return 2.0 * outcome, 2.0 * regressor
 
 
 def one_trend(panel: Panel, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
@@ -123,7 +132,8 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("serial", "no spillover, errors AR(0.8)", design(n, t, 0.0, 0.0, ar), "not stands"),
         Scenario("serial-31", "no spillover, errors AR(0.8)", design(31, t, 0.0, 0.0, ar), "not stands"),
         Scenario("groups", "no spillover, shocks of macro-regions", none, "not stands", group_shocks),
-        Scenario("factor", "no spillover, an omitted common factor", none, "not stands", common_factor),
+        Scenario("factor", "no spillover, an omitted common factor", none, "not stands", strong_factor),
+        Scenario("weak-factor", "no spillover, a weak omitted factor", none, "not stands", weak_factor),
         Scenario("trend", "no spillover, a trend in one region", none, "not stands", one_trend),
         Scenario("small", "a spillover, low power", with_power(30, 10, 0.25), "never not supported"),
     )
@@ -184,8 +194,18 @@ def rows(found: dict[str, list[dict[str, object]]]) -> Iterator[str]:
         yield f"| {scenario.words} | {size} | {max(true, 0.0):.2f} | {power} | {shares} |"
 
 
+def finished(folder: Path | None) -> dict[str, list[dict[str, object]]]:
+    """Audits that an earlier run has saved."""
+    found: dict[str, list[dict[str, object]]] = {}
+    for scenario in scenarios():
+        path = None if folder is None else folder / f"{scenario.name}.jsonl"
+        if path is not None and path.exists():
+            found[scenario.name] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return found
+
+
 def main() -> None:
-    """Play, print and save."""
+    """Play what is not there yet, save as it comes, print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--draws", type=int, default=199)
@@ -195,29 +215,29 @@ def main() -> None:
     parser.add_argument("--save", type=Path)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    found: dict[str, list[dict[str, object]]] = {}
+    chosen = [each for each in scenarios() if not options.only or each.name in options.only]
+    seeds = [options.seed + 1_000 * i for i in range(options.rounds)]
+    found = finished(options.save)
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(options.workers) as pool:
         futures = {}
-        for scenario in scenarios():
-            if options.only and scenario.name not in options.only:
-                continue
-            seeds = [options.seed + 1_000 * i for i in range(options.rounds)]
-            for start in range(0, options.rounds, 10):
-                futures[pool.submit(play, scenario, seeds[start : start + 10], options.draws)] = scenario.name
-        for done, future in enumerate(as_completed(futures)):
-            found.setdefault(futures[future], []).extend(future.result())
-            print(f"{done + 1} of {len(futures)}", file=sys.stderr, flush=True)
+        for start in range(0, options.rounds, 5):
+            for scenario in chosen:
+                done = {one["seed"] for one in found.get(scenario.name, [])}
+                left = [seed for seed in seeds[start : start + 5] if seed not in done]
+                if left:
+                    futures[pool.submit(play, scenario, left, options.draws)] = scenario.name
+        for count, future in enumerate(as_completed(futures)):
+            name, each = futures[future], future.result()
+            found.setdefault(name, []).extend(each)
+            if options.save:
+                with (options.save / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+                    file.writelines(json.dumps(one) + "\n" for one in each)
+            print(f"{count + 1} of {len(futures)}", file=sys.stderr, flush=True)
     for name, each in found.items():
         each.sort(key=lambda one: int(one["seed"]))  # type: ignore[call-overload]
-        print(
-            name,
-            Counter(str(one["rule"]) for one in each).most_common(),
-            f"{np.mean([float(o['seconds']) for o in each]):.2f} s",
-        )  # type: ignore[arg-type]
-        if options.save:
-            options.save.mkdir(parents=True, exist_ok=True)
-            lines = (json.dumps(one) for one in each)
-            (options.save / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        print(name, len(each), Counter(str(one["rule"]) for one in each).most_common())
     text = "\n".join(rows(found))
     print(text)
     if options.out:

@@ -76,6 +76,20 @@ def test_no_spillover_in_a_large_sample_is_not_supported() -> None:
     assert found.spillover.rule == "it would have been seen"
 
 
+def test_shocks_that_groups_share_are_found_out() -> None:
+    """No spillover; strips of the map share shocks to outcome and regressor: textbook errors see a spillover."""
+    config = SpatialPanelConfig("sdm", 60, 10, regressors=(Regressor("x", 0.5, persistence=0.5),))
+    panel, truth = so.simulate(config, 1)
+    places = np.argsort(np.argsort(panel.geometry.centroid.x.to_numpy())) // 10  # six strips of ten
+    shocks = 2.0 * np.random.default_rng(1).standard_normal((6, 10))[places]
+    panel = panel.with_variables({"y": panel["y"] + 1.5 * shocks, "x": panel["x"] + shocks})
+    panel = replace(panel, groups={"strip": tuple(f"S{code}" for code in places)})
+    found = so.fit("y ~ x", panel, truth.weights).audit(parts=["errors", "permutation", "common-shock"], draws=99)
+    assert found.facts["errors.p_value_textbook.spillover"] < 0.001
+    assert found.spillover.verdict == "not supported"
+    assert found.spillover.rule == "shocks that groups share"
+
+
 def test_a_small_sample_says_that_it_is_one() -> None:
     config = SpatialPanelConfig("sdm", 30, 6, regressors=(Regressor("x", 0.3, 0.1, persistence=0.8),))
     panel, truth = so.simulate(config, 2)

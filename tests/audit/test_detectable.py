@@ -29,7 +29,8 @@ def test_smallest_effects_are_multiples_of_the_clustered_error() -> None:
     assert np.isclose(part.facts["detectable.smallest.spillover"], shift * known.spillover.std_error)
     assert np.isclose(part.facts["detectable.smallest.own"], shift * known.own.std_error)
     assert np.isclose(part.facts["detectable.relevant.own"], small_effect(fit, "x"))
-    assert np.isclose(part.facts["detectable.relevant.spillover"], max(known.own.value, small_effect(fit, "x")))
+    assert np.isclose(part.facts["detectable.relevant.spillover"], max(known.own.low, small_effect(fit, "x")))
+    assert np.isclose(part.facts["detectable.plausible.spillover"], max(known.own.value, small_effect(fit, "x")))
     ratio = part.facts["detectable.smallest.spillover"] / part.facts["detectable.relevant.spillover"]
     assert part.facts["detectable.regions.spillover"] == max(100, np.ceil(100 * ratio**2))
 

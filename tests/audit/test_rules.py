@@ -19,10 +19,13 @@ def rule(*when: str, verdict: str = "fragile", effects: tuple[str, ...] = ("spil
 
 def test_the_first_rule_that_holds_decides_and_later_ones_are_told() -> None:
     rules = (rule("a.b > 2"), rule("a.b > 1", verdict="not supported"), rule("a.b > 0"), LAST)
+    assert decide("spillover", {"a.b.spillover": 3.0}, rules).also == (
+        "one",
+    )  # the third; the second says another thing
     assert decide("spillover", {"a.b.spillover": 3.0}, rules).verdict == "fragile"
     found = decide("spillover", {"a.b.spillover": 1.5}, rules)
     assert found.verdict == "not supported"
-    assert found.also == ("one",)
+    assert found.also == ()
     assert decide("own", {"a.b.own": 9.0}, rules).verdict == "stands"
 
 

@@ -6,6 +6,8 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from spillover.audit.absorbed import absorb_groups
 from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
@@ -13,7 +15,8 @@ from spillover.audit.group_shares import GroupShare, group_shares
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
-from spillover.audit.rotate import averages, components, first_share, fit_without, standing_out
+from spillover.audit.residuals import measure_component
+from spillover.audit.rotate import averages, components, first_share, fit_without, joint_components, standing_out
 from spillover.errors import DesignError, EstimationError, SpilloverError, SpilloverWarning, WeightsError, show_labels
 from spillover.models.result import SpatialFit
 from spillover.models.spec import Groups
@@ -25,6 +28,7 @@ from spillover.weights.weights import SpatialWeights
 QUESTION = "A neighbour's influence, or a shock that neighbours share?"
 LEAST_PERIODS = 8  # below it loadings and factors of a region rest on a handful of numbers
 LEAST_LEFT = 4  # periods that the averages of all variables must leave
+TOGETHER = 0.05  # p-value from which the regressor counts as moving together over the map
 MUCH = 0.10  # share beyond chance from which a variable counts as shared by groups
 
 
@@ -272,7 +276,8 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
     found.facts |= {"common_shock.first_component_share": share, "common_shock.first_component_chance": chance}
     told_rows = []
     chosen = f"components_{min(max(standing_out(fit), 1), factors)}"
-    for key, words, make in _factor_models(fit, factors):
+    _look_at_movement(found, fit)
+    for key, words, make in _factor_models(fit, found.variable, factors):
         if key == "averages" and t - segments - 1 - len(fit.design.own) < LEAST_LEFT:
             found.skipped.append(f"Averages over all regions as factors: {t} periods do not leave {LEAST_LEFT}.")
             continue
@@ -283,12 +288,9 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
             continue
         effects = found.add(rotated.fit, key, words, rotated.names[found.variable])
         told_rows.append((words, effects))
-        if key == chosen:
-            facts = effect_facts("factors", effects)
-            found.facts |= {
-                name.replace("factors.", "factors.estimate.").replace("factors_", "factors."): value
-                for name, value in facts.items()
-            }
+        for name, prefix in ((chosen, "factors"), ("joint_1", "factors_joint_1"), ("joint_2", "factors_joint_2")):
+            if key == name:
+                found.facts |= _named(prefix, effects)
     text = (
         f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
         f"independent errors would give up to about {100 * chance:.0f} %, persistent ones more."
@@ -296,13 +298,44 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
     found.sentences.append(text + _tell_factors(as_fitted, told_rows))
 
 
-def _factor_models(fit: SpatialFit, factors: int) -> list[tuple[str, str, Any]]:
+def _named(prefix: str, effects: FocusEffects) -> dict[str, float]:
+    """`factors.estimate.own`, `factors.p_value.own`, …"""
+    facts = effect_facts(prefix, effects)
+    return {
+        name.replace(f"{prefix}.", f"{prefix}.estimate.").replace(f"{prefix}_", f"{prefix}."): value
+        for name, value in facts.items()
+    }
+
+
+def _look_at_movement(found: _Found, fit: SpatialFit) -> None:
+    """Whether the regressor moves together over the map: a factor that it does not follow cannot pass for an effect."""
+    design = fit.design
+    regressor = np.asarray(design.block[design.own[found.variable]])
+    component = measure_component(regressor, design.transformation, design.periods)
+    if component is None:
+        return
+    found.facts |= {
+        "factors.regressor_share": component.share,
+        "factors.regressor_usual": component.usual,
+        "factors.regressor_p_value": component.p_value,
+    }
+    if component.p_value <= TOGETHER:
+        found.sentences.append(
+            f"{found.variable} moves together over the map: one course of time holds {100 * component.share:.0f} % of "
+            f"it, where unrelated regions as persistent as these would have {100 * component.usual:.0f} %."
+        )
+
+
+def _factor_models(fit: SpatialFit, variable: str, factors: int) -> list[tuple[str, str, Any]]:
     made: list[tuple[str, str, Any]] = [
         ("averages", "averages over all regions as factors", lambda: fit_without(fit, averages(fit)))
     ]
     for count in range(1, factors + 1):
         words = f"{count} principal component{'s' if count > 1 else ''} as factors"
         made.append((f"components_{count}", words, lambda count=count: components(fit, count)))
+    for count in (1, 2):
+        words = f"{count} component{'s' if count > 1 else ''} of outcome and regressor together as factors"
+        made.append((f"joint_{count}", words, lambda count=count: joint_components(fit, variable, count)))
     return made
 
 

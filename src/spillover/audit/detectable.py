@@ -44,15 +44,18 @@ def audit_detectable(
     relevant_own : size of an effect at home that would matter, in the units of the effect (an elasticity in a model of
         logs); by default 0.1 standard deviations of the outcome per standard deviation of the regressor, both net of
         the effects of the model.
-    relevant_spillover : the same for the spillover; by default as large as the estimated effect at home, and at least
-        `relevant_own`: all neighbours together matter as much as the region itself.
+    relevant_spillover : the same for the spillover; by default as large as the effect at home surely is (the end of its
+        95 % interval that is nearer to zero), and at least `relevant_own`: all neighbours together matter as much as
+        the region itself.
 
     Returns
     -------
     AuditPart "detectable"; table: one row per effect. Facts `detectable.smallest.{effect}`,
     `detectable.relevant.{effect}`, `detectable.power.{effect}` (of the relevant size), `detectable.share.{effect}`
-    (smallest over relevant), and `detectable.periods.{effect}`, `detectable.regions.{effect}`: how many of them, with
-    everything else as it is, would see the relevant size.
+    (smallest over relevant), `detectable.plausible.{effect}` with `detectable.power_plausible.{effect}` (of a spillover
+    as large as the estimated effect at home, or of the relevant size where one was given), and
+    `detectable.periods.{effect}`, `detectable.regions.{effect}`: how many of them, with everything else as it is, would
+    see the relevant size.
 
     Raises OptionError for a relevant size that is not positive.
 
@@ -62,16 +65,19 @@ def audit_detectable(
     name = choose_variable(fit, variable)
     effects = focus_effects(fit.with_covariance("cluster"), name)
     relevant = _relevant(fit, effects, relevant_own, relevant_spillover)
+    plausible = dict(relevant)
+    if relevant_spillover is None:
+        plausible["spillover"] = max(abs(effects.own.value), relevant["own"])
     rows: list[dict[str, Any]] = []
     facts: dict[str, float] = {}
     sentences: list[str] = []
     skipped: list[str] = []
     for kind, effect in effects.items():
-        row = _row(fit, kind, effect, relevant[kind])
+        row = _row(fit, kind, effect, relevant[kind], plausible[kind])
         periods = _periods(fit, name, kind, effect, relevant[kind], skipped)
         row["periods"] = periods
         rows.append(row)
-        for key in ("smallest", "relevant", "power", "share", "regions"):
+        for key in ("smallest", "relevant", "power", "share", "regions", "plausible", "power_plausible"):
             if row[key] is not None:
                 facts[f"detectable.{key}.{kind}"] = float(row[key])
         if periods is not None:
@@ -87,7 +93,9 @@ def _relevant(fit: SpatialFit, effects: FocusEffects, own: float | None, spillov
         if given is not None and not (np.isfinite(given) and given > 0):
             raise OptionError("a relevant effect is a positive size", got=repr(given), fix="leave it out for a default")
     chosen_own = own if own is not None else small_effect(fit, effects.variable)
-    chosen_spillover = spillover if spillover is not None else max(abs(effects.own.value), chosen_own)
+    low, high = sorted((abs(effects.own.low), abs(effects.own.high)))
+    sure = low if effects.own.low * effects.own.high > 0.0 and high > 0.0 else 0.0
+    chosen_spillover = spillover if spillover is not None else max(sure, chosen_own)
     return {"own": chosen_own, "spillover": chosen_spillover}
 
 
@@ -99,7 +107,7 @@ def small_effect(fit: SpatialFit, variable: str) -> float:
     return float(SMALL * np.sqrt(np.sum(outcome**2) / np.sum(regressor**2)))
 
 
-def _row(fit: SpatialFit, kind: str, effect: Effect, relevant: float) -> dict[str, Any]:
+def _row(fit: SpatialFit, kind: str, effect: Effect, relevant: float, plausible: float) -> dict[str, Any]:
     shift = detectable_shift(ALPHA, TARGET, effect.df)
     smallest = shift * effect.std_error
     n = len(fit.design.regions)
@@ -113,6 +121,8 @@ def _row(fit: SpatialFit, kind: str, effect: Effect, relevant: float) -> dict[st
         "relevant": relevant,
         "share": smallest / relevant,
         "power": rejection(relevant / effect.std_error, ALPHA, effect.df),
+        "plausible": plausible,
+        "power_plausible": rejection(plausible / effect.std_error, ALPHA, effect.df),
         "regions": max(n, regions) if regions <= MOST_REGIONS else None,
     }
 
