@@ -232,10 +232,11 @@ def _facts(prefix: str, found: dict[str, Shuffled]) -> dict[str, float]:
 def _sentence(where: str, effect: Shuffled, ratio: Shuffled) -> str:
     low, high = effect.limits
     width = (high - low) / 2.0
+    median, real = number(effect.centre, width), number(effect.observed, width)
     told = (
         f"With neighbours shuffled {where} the spillover lies between {number(low, width)} and {number(high, width)} "
-        f"in 95 % of {effect.values.size} shuffles (median {number(effect.centre, width)}); with the real neighbours "
-        f"it is {number(effect.observed, width)} ({tell_p(effect.p_value)}; by its t-ratio, {tell_p(ratio.p_value)})"
+        f"in 95 % of {effect.values.size} shuffles (median {median}); with the real neighbours it is "
+        f"{real} ({tell_p(effect.p_value)}; by its t-ratio, {tell_p(ratio.p_value)})"
     )
     if ratio.p_value > 0.05:
         return f"{told}: neighbours drawn by lot do as well."
