@@ -25,6 +25,8 @@ from scipy.optimize import brentq
 import spillover as so
 from spillover.audit.audit import PARTS as AUDIT_PARTS
 from spillover.audit.audit import audit_fit
+from spillover.audit.rules import read_rules
+from spillover.audit.verdict import decide
 from spillover.panel.geometry import centroids
 from spillover.panel.panel import Panel
 from spillover.simulation.power import PowerQuestion, compute_power
@@ -195,13 +197,21 @@ def rows(found: dict[str, list[dict[str, object]]]) -> Iterator[str]:
 
 
 def finished(folder: Path | None) -> dict[str, list[dict[str, object]]]:
-    """Audits that an earlier run has saved."""
+    """Audits that an earlier run has saved, judged anew."""
     found: dict[str, list[dict[str, object]]] = {}
     for scenario in scenarios():
         path = None if folder is None else folder / f"{scenario.name}.jsonl"
         if path is not None and path.exists():
-            found[scenario.name] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            found[scenario.name] = [judged(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     return found
+
+
+def judged(one: dict[str, object]) -> dict[str, object]:
+    """A saved audit under the rules as they are now: verdicts are a function of facts."""
+    facts: dict[str, float] = one["facts"]  # type: ignore[assignment]
+    rules = read_rules()
+    spillover, own = decide("spillover", facts, rules), decide("own", facts, rules)
+    return {**one, "spillover": spillover.verdict, "rule": spillover.rule, "own": own.verdict, "own_rule": own.rule}
 
 
 def main() -> None:

@@ -48,7 +48,7 @@ def test_rows_are_those_of_the_fit_with_each_covariance() -> None:
     assert np.isclose(table.loc[("own", "cluster"), "ratio"], part.facts["errors.ratio.own"])
 
 
-def test_the_p_value_to_believe_is_the_largest_that_applies() -> None:
+def test_the_p_value_to_believe_is_that_of_the_bootstrap_that_applies() -> None:
     panel, w = sample()
     rng = np.random.default_rng(1)
     codes = np.arange(36) % 12
@@ -59,7 +59,7 @@ def test_the_p_value_to_believe_is_the_largest_that_applies() -> None:
     assert shared["errors.group_p_value"] <= 0.01
     for facts in (quiet, shared):
         for effect in ("own", "spillover"):
-            kinds = [f"errors.p_value_{kind}.{effect}" for kind in ("cluster", "wild_region", "wild_group")]
+            kinds = [f"errors.p_value_{kind}.{effect}" for kind in ("wild_region", "wild_group")]
             assert facts[f"errors.p_value.{effect}"] == max(facts[key] for key in kinds if key in facts)
     test = wild_test(so.fit("y ~ x + c", shaken, w), clusters=[f"L{c:02d}" for c in codes], draws=99)
     assert shared["errors.p_value_wild_group.spillover"] == test.p_value

@@ -24,6 +24,7 @@ from spillover.models.spec import Groups
 from spillover.typing import CovarianceName, Progress, no_progress
 
 QUESTION = "Do the error bars tell the truth?"
+LEVEL = 0.05
 LEAST_GROUPS = 10
 """Groups from which shocks that they share are a matter for clusters by group."""
 SHARED_LEVEL = 0.01
@@ -62,10 +63,12 @@ def audit_errors(
     Returns
     -------
     AuditPart "errors"; table: one row per effect and kind (estimate, std_error, df, statistic, p_value, conf_low,
-    conf_high, ratio to the information matrix). Fact `errors.p_value.{effect}` is the p-value to believe: the largest
-    of clustered and wild bootstrap by region, and of the wild bootstrap by group where there are ten groups or more
-    whose regions share shocks. `errors.p_value_{kind}.{effect}`, `errors.serial_correlation`, `errors.ratio.{effect}`
-    (clustered to information), `errors.group_share`, `errors.largest_region`, … hold the rest.
+    conf_high, ratio to the information matrix). Fact `errors.p_value.{effect}` is the p-value to believe: that of the
+    wild bootstrap by region, the larger one of it and the bootstrap by group where there are ten groups or more whose
+    regions share shocks, and the clustered one where no bootstrap is possible. `errors.p_value_{kind}.{effect}`,
+    `errors.p_value_textbook.{effect}` (the smaller one of information matrix and clusters), `errors.ratio.{effect}`
+    (clustered to information), `errors.serial_correlation`, `errors.group_share`, `errors.largest_region`, … hold the
+    rest.
     """
     name = choose_variable(fit, variable)
     grouping = resolve_groups(fit, groups)
@@ -85,13 +88,13 @@ def audit_errors(
         facts[f"errors.ratio.{effect}"] = clustered.std_error / base[effect].std_error
         for kind, effects in found.items():
             facts[f"errors.p_value_{_key(kind)}.{effect}"] = dict(effects.items())[effect].p_value
-        believed = [clustered.p_value]
+        believed = []
         for (what, clusters), test in wild.items():
             if what == effect:
                 facts[f"errors.p_value_wild_{clusters}.{effect}"] = test.p_value
                 rows.append(_wild_row(effect, clusters, clustered, test))
                 believed.append(test.p_value)
-        facts[f"errors.p_value.{effect}"] = max(believed)
+        facts[f"errors.p_value.{effect}"] = max(believed, default=clustered.p_value)
         told.insert(0, _sentence(effect, clustered, base[effect], facts))
     import pandas as pd
 
@@ -308,13 +311,13 @@ def _sentence(effect: str, clustered: Effect, base: Effect, facts: dict[str, flo
         f"{NAMES[effect].capitalize()}: {clustered.value:.2f}, standard error {clustered.std_error:.2f} clustered by "
         f"region, {ratio:.1f} times that of the information matrix ({base.std_error:.2f})"
     )
-    if base.p_value < 0.05 <= p:
+    if base.p_value <= LEVEL < p:
         return (
             f"{told}. The information matrix would call it significant ({_p(base.p_value)}); honest errors do not "
             f"({_p(p)})."
         )
-    verdict = "told apart from zero" if p < 0.05 else "not told apart from zero"
-    return f"{told}; it is {verdict} ({_p(p)}, the most careful of the tests that apply)."
+    verdict = "told apart from zero" if p <= LEVEL else "not told apart from zero"
+    return f"{told}; it is {verdict} ({_p(p)})."
 
 
 def _p(value: float) -> str:
