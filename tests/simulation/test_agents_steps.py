@@ -97,7 +97,7 @@ def test_exit_where_profit_is_negative(system):
     # revenue 10 a patent: region 0 needs 3 patents, region 1 needs 6; the best of region 1 stays all the same
     expected = np.r_[False, True, False, True, False, True, np.zeros(8, dtype=bool)]
     assert np.array_equal(find_exits(config, firms, government, hti), expected)
-    helped = govern(replace(config, subsidy=1e6), system, firms.count(10), None)
+    helped = govern(replace(config, subsidy=1e4), system, firms.count(10), None)
     assert not find_exits(config, firms, helped, hti).any()
 
 
