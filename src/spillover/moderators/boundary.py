@@ -161,7 +161,7 @@ def fit_boundary(
     """
     options: dict[str, Any] = {"treatment": treatment, "effects": effects, "groups": groups, "segments": segments}
     design = build_distance_design(formula, panel, distances, **options)
-    used, shares, left_out = _thresholds(thresholds, design.distances)
+    used, shares, left_out = thresholds_in_use(thresholds, design.distances)
     far = _Far(used, power, legacy)
     fits, mass = far.regress(design)
     a = differencing_of(quasi_difference, fits[-1].residuals, design)
@@ -258,7 +258,7 @@ def _rescaled(fit: Regression, scale: float) -> Regression:
     return Regression(fit.coefficients * by, fit.residuals, fit.inverse_gram * np.outer(by, by), z, fit.rss)
 
 
-def _thresholds(given: Sequence[float], distances: Distances) -> tuple[FloatArray, FloatArray, str]:
+def thresholds_in_use(given: Sequence[float], distances: Distances) -> tuple[FloatArray, FloatArray, str]:
     """(thresholds in use, share of regions with nobody beyond each, those left out in words)."""
     try:
         table = np.asarray(given, dtype=float)
