@@ -83,6 +83,10 @@ class BoundaryFit:
         )
 
     def sentence(self) -> str:
+        """Up to where a spillover is visible, that this is not where it ends, and how fast it falls."""
+        return self.visible() + ("" if self.decay is None else " " + self.decay.sentence())
+
+    def visible(self) -> str:
         """Up to where a spillover is visible, and that this is not where it ends."""
         unit = self.design.unit
         if self.legacy:
@@ -100,8 +104,7 @@ class BoundaryFit:
                 f"A spillover is visible from beyond {found.lower:g} {unit} ({100 * self.level:g} % confidence); the "
                 f"simultaneous band {band}. Nothing bounds its reach from above."
             )
-        beside = "" if self.decay is None else " " + self.decay.sentence()
-        return f"{said} {POWER_ENDS}{beside}"
+        return f"{said} {POWER_ENDS}"
 
     def __repr__(self) -> str:
         n, t = self.design.shape

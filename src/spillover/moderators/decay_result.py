@@ -102,8 +102,9 @@ class DecayFit:
             return said
         if low is None or high is None or self.profile.at_edge:
             return said + " The data do not identify how fast the spillover falls."
-        p = self.null_test.p_value if isinstance(self.null_test, HypothesisTest) else np.nan
-        return f"{said} But that there is no spillover at all is not rejected (p = {p:.2f}), and then there is no decay."
+        assert isinstance(self.null_test, HypothesisTest)
+        p = f"p = {self.null_test.p_value:.2f}"
+        return f"{said} But that there is no spillover at all is not rejected ({p}), and then there is no decay."
 
     def effects(self, level: float = 0.95) -> pd.DataFrame:
         """Direct, indirect (spillover) and total effect of each regressor, with the uncertainty of the decay."""

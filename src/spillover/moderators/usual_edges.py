@@ -12,6 +12,9 @@ RINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 10.0)
 THRESHOLDS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0)
 """50 to 600 km in the same unit."""
 
+LEFT_OVER = 0.1
+"""Share of pairs beyond the last ring: rings that cover all pairs add up to the total, which period effects absorb."""
+
 _ROUND = (1.0, 2.0, 5.0, 10.0)
 SHARE = 0.2
 """Beyond the last threshold at least four fifths of the regions have somebody."""
@@ -26,13 +29,15 @@ def first_ring(distances: Distances) -> float:
 
 
 def usual_rings(distances: Distances) -> tuple[float, ...]:
-    """Edges of rings that hold pairs, all within the reach of the distances."""
+    """Edges of rings that hold pairs and leave some beyond the last, all within the reach of the distances."""
     edges = [step * first_ring(distances) for step in RINGS]
     data = np.sort(distances.links.data)
     kept = [edges[0]]
     for edge in edges[1:]:
-        inside = np.searchsorted(data, edge, "right") - np.searchsorted(data, kept[-1], "right" if kept[-1] else "left")
-        if inside and edge <= distances.reach:
+        upper = np.searchsorted(data, edge, "right")
+        inside = upper - np.searchsorted(data, kept[-1], "right" if kept[-1] else "left")
+        left_over = np.isfinite(distances.reach) or data.size - upper >= LEFT_OVER * data.size
+        if inside and edge <= distances.reach and (left_over or len(kept) == 1):
             kept.append(edge)
     return tuple(kept)
 

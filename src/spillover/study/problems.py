@@ -15,6 +15,7 @@ from spillover.study.config import (
     AuditSection,
     DataSection,
     DerivedVariable,
+    DistanceSection,
     InnovationSection,
     MechanismsSection,
     ModelSection,
@@ -29,7 +30,7 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "agglomeration": AgglomerationSection,
     "innovation": InnovationSection,
 }
-_OPTIONAL: dict[str, type[BaseModel]] = {"mechanisms": MechanismsSection}
+_OPTIONAL: dict[str, type[BaseModel]] = {"distance": DistanceSection, "mechanisms": MechanismsSection}
 _REPEATED: dict[str, type[BaseModel]] = {
     "derive": DerivedVariable,
     "weights": WeightsSection,
@@ -64,6 +65,7 @@ class Sections:
     derive: tuple[DerivedVariable, ...] = ()
     weights: tuple[WeightsSection, ...] = ()
     models: tuple[ModelSection, ...] = ()
+    distance: DistanceSection | None = None
     mechanisms: MechanismsSection | None = None
     audit: AuditSection = field(default_factory=AuditSection)
     left_out: frozenset[str] = field(default_factory=frozenset)
