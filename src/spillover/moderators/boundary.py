@@ -102,7 +102,7 @@ class BoundaryFit:
             )
             said = (
                 f"A spillover is visible from beyond {found.lower:g} {unit} ({100 * self.level:g} % confidence); the "
-                f"simultaneous band {band}. Nothing bounds its reach from above."
+                f"band for the whole curve, which asks for more, {band}. Nothing bounds its reach from above."
             )
         return f"{said} {POWER_ENDS}"
 

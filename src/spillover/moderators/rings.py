@@ -186,7 +186,7 @@ def fit_rings(
     }
     design = build_distance_design(formula, panel, distances, **options)
     rings = build_rings(design.distances, edges)
-    _leave_some(rings, design)
+    check_reference(rings, design)
     first = _regression(design, rings, "sum", None)[0]
     a = differencing_of(quasi_difference, first.residuals, design)
     if a:
@@ -213,8 +213,8 @@ def fit_rings(
     )
 
 
-def _leave_some(rings: Rings, design: DistanceDesign) -> None:
-    """Rings that cover every pair add up, with the region itself, to the total of the period: effects absorb it."""
+def check_reference(rings: Rings, design: DistanceDesign) -> None:
+    """Refuse rings that cover every pair: with the region itself they add up to the total, which effects absorb."""
     n = len(rings.regions)
     if design.transformation.removes_periods and sum(rings.pairs) == n * (n - 1):
         raise DesignError(

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from spillover.report import audit, channels, charts, maps, references, words
+from spillover.report import audit, channels, charts, maps, reach, references, words
 from spillover.report.charts import Chart
 from spillover.report.maps import Choropleth, Shapes
 from spillover.report.palette import NO_DATA
@@ -37,7 +37,8 @@ def render_html(result: StudyResult, *, notices: tuple[str, ...] = ()) -> str:
 
     environment = _environment()
     shapes = maps.shapes_of(result)
-    figures = _figures(result) | channels.channel_figures(result) | audit.audit_figures(result)
+    figures = _figures(result) | reach.reach_figures(result)
+    figures |= channels.channel_figures(result) | audit.audit_figures(result)
     payload = {
         "charts": {chart.key: chart.payload for chart in figures.values()},
         "shapes": None if shapes is None else shapes.payload,
@@ -132,7 +133,8 @@ def _figures(result: StudyResult) -> dict[str, Chart]:
 
 
 def _maps(result: StudyResult) -> tuple[Choropleth, ...]:
-    return (*maps.measure_maps(result), *maps.change_maps(result), *maps.regional_maps(result))
+    regional = (*maps.regional_maps(result), *reach.network_map(result))
+    return (*maps.measure_maps(result), *maps.change_maps(result), *regional)
 
 
 def _map_payload(result: StudyResult, drawn: Choropleth, shapes: Shapes | None) -> dict[str, Any]:
@@ -179,6 +181,7 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "regional_remarks": words.regional_remarks(result),
         "truth_rows": words.truth_rows(result),
         "channel_rows": () if result.mechanisms is None else channels.effect_rows(result.mechanisms),
+        **_reach(result),
         "audit_sentence": audit.sentence(result),
         "verdicts": audit.verdict_cards(result),
         "audit_parts": audit.part_views(result),
@@ -188,6 +191,18 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "citation": references.citation(result),
         "top": _TOP,
         "extremes": _extremes(result),
+    }
+
+
+def _reach(result: StudyResult) -> dict[str, Any]:
+    """What the section on distance needs."""
+    found = result.distance
+    return {
+        "reach_maps": reach.network_map(result),
+        "reach_links": reach.link_rows(result),
+        "reach_unit": "" if found is None else reach.unit_of(found),
+        "reach_effects": () if found is None else tuple(row for row in found.effects if row["std_error"]),
+        "half_text": reach.half_text,
     }
 
 

@@ -86,6 +86,7 @@ def plan_distance(config: StudyConfig, panel: Panel) -> DistancePlan:
     from spillover.moderators.distance_design import build_distance_design
     from spillover.moderators.kernels import LAWS, Kernel
     from spillover.moderators.ring_exposure import build_rings
+    from spillover.moderators.rings import check_reference
     from spillover.moderators.usual_edges import usual_rings, usual_thresholds
 
     section = config.distance
@@ -109,7 +110,7 @@ def plan_distance(config: StudyConfig, panel: Panel) -> DistancePlan:
     text = section.formula or main.formula
     design = build_distance_design(text, panel, distances, lagged=lagged, **options)
     rings = section.rings or usual_rings(distances)
-    build_rings(distances, rings)
+    check_reference(build_rings(distances, rings), design)
     thresholds = section.thresholds or usual_thresholds(distances)
     if section.thresholds or len(thresholds) > 1:
         thresholds_in_use(thresholds, distances)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.moderators.boundary import BoundaryFit, fit_boundary
@@ -109,7 +111,7 @@ def describe_reach(found: FoundReach, whole: Panel) -> DistanceReach:
         effects=plain_rows(decay.effects()),
         curve=_curve(decay, _furthest(plan)),
         relative=decay.model != "slx",
-        profile=plain_rows(decay.profile_frame()),
+        profile=_profile(decay),
         null_test=_test(decay),
         rings=_rings(found.rings),
         ring_tests=plain_rows(found.rings.tests()),
@@ -178,6 +180,17 @@ def _curve(decay: DecayFit, furthest: float) -> tuple[Row, ...]:
     return plain_rows(frame.rename(columns={"relative": "estimate"}).assign(**ends))
 
 
+def _profile(decay: DecayFit) -> tuple[Row, ...]:
+    """The grid, the maximum and the ends of the likelihood interval."""
+    frame = decay.profile_frame()
+    interval = decay.intervals["likelihood"]
+    drop = float(stats.chi2.isf(1.0 - interval.level, 1))
+    more = [(decay.profile.rate, 0.0), *((rate, drop) for rate in (interval.low, interval.high) if rate is not None)]
+    rows = [{"half_distance": decay.kernel.half_distance(rate), "rate": rate, "deviance": loss} for rate, loss in more]
+    whole = pd.concat([frame, pd.DataFrame(rows)], ignore_index=True)
+    return plain_rows(whole.sort_values(["half_distance", "deviance"]).drop_duplicates("half_distance"))
+
+
 def _rings(fit: RingFit) -> tuple[Row, ...]:
     """Rings with what is received on average when every region of the ring has one more unit, and its joint band."""
     part = fit["sum"]
@@ -222,11 +235,11 @@ def _small(note: str) -> str:
 
 
 def _notes(found: FoundReach) -> tuple[str, ...]:
-    notes = [*found.decay.notes]
-    notes += [f"Rings: {_small(note)}" for note in found.rings.notes if not note.startswith(_TOLD)]
-    notes += [f"Smooth curve: {_small(note)}" for note in found.spline.notes if not note.startswith(_TOLD)]
+    notes, told = list(found.decay.notes), (*_TOLD, *found.decay.notes)
+    notes += [f"Rings: {_small(note)}" for note in found.rings.notes if not note.startswith(told)]
+    notes += [f"Smooth curve: {_small(note)}" for note in found.spline.notes if not note.startswith(told)]
     if found.boundary is None:
         notes.append("The map has no room for a boundary curve: fewer than two thresholds with regions beyond them.")
     else:
-        notes += [f"Boundary: {_small(note)}" for note in found.boundary.notes if not note.startswith(_TOLD)]
+        notes += [f"Boundary: {_small(note)}" for note in found.boundary.notes if not note.startswith(told)]
     return tuple(dict.fromkeys(notes))

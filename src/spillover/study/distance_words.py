@@ -50,8 +50,8 @@ def _strength(decay: DecayFit, labels: tuple[str, ...]) -> list[str]:
     if logs[0] and not logs[1]:
         step = f"one log point more of {labels[0]}"
     unit = " %" if all(logs) else " log points" if logs[1] else ""
-    told = f"{compact(effects[name])}{unit} of {labels[1]} (95 % {interval(float(low), float(high))})"
-    return [f"How much: {step} in all other regions together goes with {told}."]
+    told = f"{compact(effects[name])}{unit} (95 % {interval(float(low), float(high))})"
+    return [f"How much: {step} in all other regions together goes with a change of {labels[1]} by {told}."]
 
 
 def _any(decay: DecayFit) -> list[str]:
