@@ -12,6 +12,7 @@ from spillover.panel.panel import Panel
 from spillover.study.config import StudyConfig
 from spillover.study.consistency import one_line
 from spillover.study.distance import plan_distance
+from spillover.study.distance_problems import main_of
 from spillover.study.estimate import require_design, require_values, restrict
 from spillover.study.load import examine
 from spillover.study.mechanisms import plan_channels
@@ -106,7 +107,9 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
                 else [f"channels: {', '.join(plan.system.channels)}, {_panel_fact(plan.sample.panel)}"]
             )
         if config.distance is not None:
-            reach = _attempt("[distance]", problems, plan_distance, config, measured[0])
+            reach = _attempt(
+                "[distance]", problems, plan_distance, config.distance, main_of(config.models), measured[0]
+            )
             facts += [] if reach is None else [reach.fact]
     return facts, problems
 

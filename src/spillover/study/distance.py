@@ -10,7 +10,7 @@ from spillover.errors import AlignmentError, SpilloverError, WeightsError, show_
 from spillover.models.formula import parse_formula
 from spillover.panel.panel import Panel
 from spillover.study.columns import find_term
-from spillover.study.config import DistanceSection, StudyConfig
+from spillover.study.config import DistanceSection, ModelSection, StudyConfig
 from spillover.study.distance_problems import WHERE, main_of
 from spillover.study.estimate import require_values
 from spillover.study.prepare import leave_out
@@ -73,14 +73,15 @@ def find_distance(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # every estimator also says it in its notes, which the report prints
-            return estimate_reach(plan_distance(config, panel), panel, seed)
+            plan = plan_distance(config.distance, main_of(config.models), panel)
+            return estimate_reach(plan, panel, seed)
     except SpilloverError as error:
         error.args = (f"{WHERE}: {error}",)
         raise
 
 
-def plan_distance(config: StudyConfig, panel: Panel) -> DistancePlan:
-    """Distances, design, rings and thresholds of a [distance] section."""
+def plan_distance(section: DistanceSection, main: ModelSection, panel: Panel) -> DistancePlan:
+    """Distances, design, rings and thresholds of a [distance] section beside the main model."""
     from spillover.moderators.boundary import thresholds_in_use
     from spillover.moderators.decay import minimum_of, search_limits
     from spillover.moderators.distance_design import build_distance_design
@@ -89,9 +90,6 @@ def plan_distance(config: StudyConfig, panel: Panel) -> DistancePlan:
     from spillover.moderators.rings import check_reference
     from spillover.moderators.usual_edges import usual_rings, usual_thresholds
 
-    section = config.distance
-    assert section is not None
-    main = main_of(config.models)
     if section.periods:
         panel = panel.select(periods=section.periods, note="periods of the distances")
     panel = leave_out(panel, section.exclude, "left out of the distances")
