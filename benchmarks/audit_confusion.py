@@ -130,6 +130,7 @@ def scenarios() -> tuple[Scenario, ...]:
     return (
         Scenario("true-80", "a spillover, independent errors", with_power(n, t, 0.80), "stands"),
         Scenario("true-90", "a spillover, independent errors", with_power(n, t, 0.90), "stands"),
+        Scenario("true-95", "a spillover, independent errors", with_power(n, t, 0.95), "stands"),
         Scenario("true-99", "a spillover, independent errors", with_power(n, t, 0.99), "stands"),
         Scenario("serial", "no spillover, errors AR(0.8)", design(n, t, 0.0, 0.0, ar), "not stands"),
         Scenario("serial-31", "no spillover, errors AR(0.8)", design(31, t, 0.0, 0.0, ar), "not stands"),

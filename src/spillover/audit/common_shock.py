@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from spillover.audit.absorbed import absorb_groups
+from spillover.audit.change import Change, change_facts, compare, influence
 from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.group_shares import GroupShare, group_shares
@@ -229,6 +231,7 @@ def _absorb(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
         found.facts |= effect_facts(f"common_shock.{key}", effects)
         words = "period effects" if key == "same_w_ordinary" else f"{grouping.name} × period effects"
         found.rows += effect_rows(fit, effects, evidence="model", what=f"the same W, {words} (slx)")
+    found.facts |= change_facts("common_shock.same_w", pair.changes)
     if pair.ordinary.spillover is not None and pair.grouped.spillover is not None:
         found.sentences.append(
             f"With all neighbours, across borders too, and no spatial lag of the outcome (SLX), the spillover is "
@@ -275,6 +278,7 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
     share, chance = first_share(fit)
     found.facts |= {"common_shock.first_component_share": share, "common_shock.first_component_chance": chance}
     told_rows = []
+    before = influence(fit, found.variable)
     chosen = f"components_{min(max(standing_out(fit), 1), factors)}"
     _look_at_movement(found, fit)
     for key, words, make in _factor_models(fit, found.variable, factors):
@@ -286,11 +290,13 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
         except SpilloverError as error:
             found.skipped.append(f"{words}: {reason(error)}.")
             continue
-        effects = found.add(rotated.fit, key, words, rotated.names[found.variable])
+        short = rotated.names[found.variable]
+        effects = found.add(rotated.fit, key, words, short)
+        changes = compare(as_fitted, effects, before, influence(rotated.fit, short))
         told_rows.append((words, effects))
         for name, prefix in ((chosen, "factors"), ("joint_1", "factors_joint_1"), ("joint_2", "factors_joint_2")):
             if key == name:
-                found.facts |= _named(prefix, effects)
+                found.facts |= _named(prefix, effects, changes)
     text = (
         f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
         f"independent errors would give up to about {100 * chance:.0f} %, persistent ones more."
@@ -298,9 +304,9 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
     found.sentences.append(text + _tell_factors(as_fitted, told_rows))
 
 
-def _named(prefix: str, effects: FocusEffects) -> dict[str, float]:
-    """`factors.estimate.own`, `factors.p_value.own`, …"""
-    facts = effect_facts(prefix, effects)
+def _named(prefix: str, effects: FocusEffects, changes: Mapping[str, Change]) -> dict[str, float]:
+    """`factors.estimate.own`, `factors.p_value.own`, `factors.change_p_value.own`, …"""
+    facts = effect_facts(prefix, effects) | change_facts(prefix, changes)
     return {
         name.replace(f"{prefix}.", f"{prefix}.estimate.").replace(f"{prefix}_", f"{prefix}."): value
         for name, value in facts.items()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spillover.audit.change import change_facts, compare, influence
 from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
@@ -215,8 +216,10 @@ def _take_trends(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
         return
     rotated = fit_without(fit, trend(fit))
     effects = found.add(
-        rotated.fit, "trend", "with a trend for every region", rotated.names[found.variable], found.variable
+        rotated.fit, "trend", "with a trend for every region", short := rotated.names[found.variable], found.variable
     )
+    changes = compare(base, effects, influence(fit, found.variable), influence(rotated.fit, short))
+    found.facts |= change_facts("timing.trend", changes)
     text = f"With a trend of its own for every region the effect at home is {told(effects.own)}"
     if effects.spillover is not None:
         text += f" and the spillover {told(effects.spillover)}"
