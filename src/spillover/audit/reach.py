@@ -15,6 +15,7 @@ from spillover.audit.focus import Effect, FocusEffects, check_spillover, choose_
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
 from spillover.audit.shifted import DURBIN
+from spillover.audit.wording import with_errors
 from spillover.errors import OptionError, SpilloverError, SpilloverWarning
 from spillover.models.groups import group_labels
 from spillover.models.result import SpatialFit
@@ -174,8 +175,10 @@ def _compare(found: Findings, fit: SpatialFit, tried: list[Reached]) -> None:
     base = Reached("its own W", own, focus_effects(fit, found.variable), influence(fit, found.variable))
     last = tried[-1] if tried else base
     if last.links < WIDER * own:
+        others = [each for each in tried if not np.isclose(each.links, own)]
         found.skipped.append(
-            f"Growth with reach: W links {own:.0f} regions on average, and none of the others reaches much further."
+            f"Growth with reach: W links {own:.0f} regions on average, and "
+            + ("none of the others reaches much further." if others else "there is no other W to compare.")
         )
         return
     change = compare(base.effects, last.effects, base.influence, last.influence)["spillover"]
@@ -236,9 +239,14 @@ def _look_beyond(found: Findings, fit: SpatialFit) -> None:
         f"coefficient of {told(effect)}"
     )
     if effect.p_value < 0.05:
-        found.sentences.append(f"{text}: W is too short, or far regions share what moves the outcome.")
+        found.sentences.append(
+            f"{text} ({tell_p(effect.p_value)}): W is too short, or far regions share what moves the outcome."
+        )
     else:
-        found.sentences.append(f"{text}, not told from zero, as it should be if only neighbours matter.")
+        found.sentences.append(
+            f"{text}; a {with_errors(made)} does not tell it apart from zero, as it should be if only neighbours "
+            "matter."
+        )
 
 
 def far_ring(fit: SpatialFit) -> sp.csr_matrix | None:
