@@ -49,8 +49,8 @@ def test_sentences_hold_no_python(option: str) -> None:
 
 
 def test_without_another_w_none_is_spoken_of() -> None:
-    """On a 3 × 3 lattice two steps reach more than a third of the regions, so that W itself is the only one."""
-    w = named_weights(row_standardised(lattice(3, 3)))
+    """On a 4 × 3 lattice two steps reach more than a third of the regions, so that W itself is the only one."""
+    w = named_weights(row_standardised(lattice(4, 3)))
     part = audit_reach(so.fit("y ~ x0 + x1", simulate_sdm(w, 8, 1), w))
     said = " ".join(part.skipped)
     assert "there is no other W to compare" in said
