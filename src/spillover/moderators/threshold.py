@@ -12,7 +12,7 @@ import numpy as np
 from spillover.errors import DesignError, OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.spec import Groups, ModelSpec
-from spillover.moderators.columns import Column, check_columns, fit_columns, plain_columns
+from spillover.moderators.columns import Column, check_columns, fit_columns, plain_columns, without_absorbed
 from spillover.moderators.moderator import Moderator, read_one
 from spillover.moderators.threshold_bootstrap import Bootstrap
 from spillover.moderators.threshold_columns import Switch, candidate_values, thin
@@ -61,6 +61,7 @@ def fit_threshold(
     draws: int = 1_000,
     reach_km: float | None = None,
     seed: int = 0,
+    with_level: bool = False,
     progress: Progress = no_progress,
 ) -> ThresholdFit:
     """Fit a panel model whose slopes differ between q ≤ γ and q > γ, with γ estimated.
@@ -85,6 +86,7 @@ def fit_threshold(
     draws : bootstrap samples, at least 99. seed : the same seed gives the same p-values.
     reach_km : beyond which errors are independent; by default six times the range of the residual correlation, or 0
         where none is found.
+    with_level : whether q itself is a regressor, where it is none yet and the effects leave something of it.
     effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
 
     Returns
@@ -98,7 +100,10 @@ def fit_threshold(
 
     Notes
     -----
-    The level of q itself does not switch: put q among the regressors if it matters. Cost: one pass over the sorted
+    Switching regressors are centred (they are not where neither effects nor an intercept take up a constant), so that
+    the regimes' lines meet at the mean of x: uncentred, the level of y would jump at γ by Δβ·x̄, and the unit inside a
+    logarithm would decide where the threshold lies. The level of q itself does not switch: put q among the regressors
+    (`with_level`) if it matters, or a slope that changes with it will be found where there is none. Cost: one pass over the sorted
     observations for all γ; the bootstrap one product of the grid's columns with all samples.
     Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
     """
@@ -113,7 +118,7 @@ def fit_threshold(
         groups=groups,
         segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
     )
-    asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed)
+    asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed, with_level)
     plan = plan_threshold(
         spec, panel, weights, threshold=threshold, switching=switching, asked=asked, weights_x=weights_x
     )
@@ -134,6 +139,7 @@ class Asked:
     draws: int = 1_000
     reach_km: float | None = None
     seed: int = 0
+    with_level: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +221,8 @@ def plan_threshold(
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
     q = read_one(panel, threshold)
     candidates = _candidates(q.name, q.values, asked.trim)
+    if asked.with_level and not any(np.array_equal(q.values, column.values) for column in columns):
+        columns += without_absorbed([Column(q.name, q.values, q.name, "own")], spec, panel)[0]
     return ThresholdPlan(spec, panel, weights, w, tuple(columns), chosen, q, candidates, asked)
 
 

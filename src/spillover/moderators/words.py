@@ -1,0 +1,230 @@
+"""What moderates an effect, where, and how surely: in plain sentences, with what cannot be said.
+
+Every sentence about a range of values rests on a band that holds for all values together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from spillover.inference.wording import chance, in_text, percent, with_interval
+from spillover.models.formula import inside_log
+from spillover.moderators.neyman import SignificantRange
+
+if TYPE_CHECKING:
+    from spillover.inference.hypotheses import HypothesisTest
+    from spillover.moderators.curve import ModerationCurve
+    from spillover.moderators.moderated import ModeratedFit
+    from spillover.moderators.strength_result import StrengthFit
+    from spillover.moderators.threshold_result import ThresholdFit
+
+PLACES = {"direct": "At home", "indirect": "Next door", "total": "In all"}
+NOUNS = {"direct": "the effect at home", "indirect": "the spillover", "total": "the whole effect"}
+SIGNS = {1: "positive", -1: "negative"}
+ENDS = (0.10, 0.90)  # quantiles between which a change is told
+
+LIMITS = (
+    "A moderator says where an effect differs, not what would happen if the moderator were changed: whatever goes with "
+    "it over the map or over time moderates as well.",
+    "It must not itself answer to the treatment or to the outcome; one dated before them is safer.",
+    "Effects are told as if every region had the value; outside the observed range nothing is said.",
+)
+LINEAR = "Between its ends an effect is a straight line in the moderator, by assumption."
+SEARCHED = (
+    "A threshold is searched for: without support by its test, the best split of pure noise looks much like this one. "
+    "Intervals of the effects on either side take the threshold as known."
+)
+FEEDBACK = (
+    "A strength that differs between regions is told from the spatial pattern of the outcome alone: errors whose "
+    "variance goes with the moderator, or a wrong W, look the same."
+)
+
+
+def name_of(expression: str, labels: Mapping[str, str]) -> str:
+    """A variable by its label, without the logarithm; an expression as it is written.
+
+    >>> name_of("log(lq)", {"lq": "location quotient"}), name_of("a / b", {})
+    ('location quotient', 'a / b')
+    """
+    bare = inside_log(expression) or expression
+    return labels.get(bare.strip("`"), bare)
+
+
+# -- interactions ---------------------------------------------------------------------------------
+
+
+def moderation_sentences(
+    fit: ModeratedFit, moderator: str, curves: Mapping[str, ModerationCurve], level: float = 0.95
+) -> tuple[str, ...]:
+    """Where the effect at home and the spillover can be told from zero, and whether the moderator changes them.
+
+    curves : kind of effect → its curve, as `fit.curve` gives it.
+    """
+    told = [curve_sentence(kind, curve) for kind, curve in curves.items() if kind != "total"]
+    tests = [test for test in fit.hypothesis_tests() if test.name.endswith(f": {moderator}")]
+    if tests:
+        told.append(_joint(tests, moderator, level))
+    return tuple(told)
+
+
+def _joint(tests: list[HypothesisTest], moderator: str, level: float) -> str:
+    whole = next((test for test in tests if test.name == f"all sides: {moderator}"), tests[0])
+    found = "changes" if whole.p_value < 1.0 - level else "is not shown to change"
+    parts = [f"{test.name.split(':')[0]} {chance(test.p_value)}" for test in tests if test is not whole]
+    apart = f" ({', '.join(parts)})" if parts else ""
+    return f"All sides together: {moderator} {found} the effect, {chance(whole.p_value)}{apart}."
+
+
+def curve_sentence(kind: str, curve: ModerationCurve) -> str:
+    """One effect over the range of its moderator: where it has a sign, and how it changes."""
+    noun, (first, last) = NOUNS[kind], (float(curve.values[0]), float(curve.values[-1]))
+    ranges = curve.simultaneous
+    observed = f"{in_text(first)} to {in_text(last)}"
+    if curve.band.estimates.std_errors.max() == 0.0:
+        return f"{PLACES[kind]}: the model has no such effect."
+    if not ranges:
+        said = (
+            f"at no value of {curve.moderator} in the data ({observed}) can {noun} be told from zero "
+            "(band for all values together)."
+        )
+    elif len(ranges) == 1 and ranges[0].low <= first and ranges[0].high >= last:
+        said = f"{noun} is {SIGNS[ranges[0].sign]} at every value of {curve.moderator} in the data ({observed})."
+    else:
+        said = f"{'; '.join(_range(kind, found, curve) for found in ranges)}; elsewhere it cannot be told from zero."
+        if len(ranges) == 1:
+            side = "below" if ranges[0].high >= last else "above" if ranges[0].low <= first else "elsewhere"
+            said = f"{_range(kind, ranges[0], curve)}; {side}{'' if side == 'elsewhere' else ' that'} it cannot be "
+            said += "told from zero."
+    return f"{PLACES[kind]}: {said} {_change(curve)}"
+
+
+def _range(kind: str, found: SignificantRange, curve: ModerationCurve) -> str:
+    first, last = float(curve.values[0]), float(curve.values[-1])
+    above, below = found.high >= last, found.low <= first
+    where = (
+        f"above {in_text(found.low)}"
+        if above
+        else f"below {in_text(found.high)}"
+        if below
+        else f"between {in_text(found.low)} and {in_text(found.high)}"
+    )
+    share = f"{percent(found.share)} of the observations"
+    return f"where {curve.moderator} is {where} ({share}) {NOUNS[kind]} is {SIGNS[found.sign]}"
+
+
+def _change(curve: ModerationCurve) -> str:
+    """How the effect changes from low to high values of the moderator."""
+    low, high = curve.quantiles
+    step = high - low
+    slope, (start, end) = float(curve.slope.values[0]), curve.slope.confint()[0]
+    shown = with_interval(step * slope, step * float(start), step * float(end))
+    verb = "rises" if start > 0 else "falls" if end < 0 else "is not shown to change"
+    ends = f"from the 10 % to the 90 % quantile of {curve.moderator} ({in_text(low)} to {in_text(high)})"
+    return f"It {verb} {ends}: by {shown}."
+
+
+# -- thresholds -----------------------------------------------------------------------------------
+
+
+def threshold_sentences(fit: ThresholdFit, level: float = 0.95) -> tuple[str, ...]:
+    """Whether there is a threshold, where, and what holds on its sides."""
+    variable = fit.thresholds[0].variable
+    supported = fit.supported(1.0 - level)
+    told = [_verdict(fit, variable, supported)]
+    if len(fit.thresholds) == max(supported, 1):
+        told += _sides(fit, descriptive=not supported)
+    else:
+        told.append("The sides of a split into more regimes than the tests support are not told here.")
+    return tuple(told)
+
+
+def _verdict(fit: ThresholdFit, variable: str, supported: int) -> str:
+    places = [
+        f"{in_text(each.value)} (95 % set {in_text(each.hull[0])} to {in_text(each.hull[1])}"
+        f"{', with gaps' if len(each.intervals) > 1 else ''}; {percent(each.share_below)} of the observations are at "
+        "or below it)"
+        for each in fit.thresholds
+    ]
+    where = " and ".join(places)
+    tests = "; ".join(f"threshold {test.number}: {chance(test.test.p_value)}" for test in fit.threshold_tests)
+    if not fit.threshold_tests:
+        return f"The best split of {variable} is at {where}; it was not tested."
+    if not supported:
+        return (
+            f"No threshold in {variable} is supported ({tests}): the split that fits best is at {where}, and it is no "
+            "finding."
+        )
+    edge = [each for each in fit.thresholds if each.at_edge]
+    open_end = " The set reaches the end of the values searched: the data bound it on one side at most." * bool(edge)
+    count = {1: "one threshold", 2: "two thresholds", 3: "three thresholds"}[supported]
+    return f"The tests support {count} in {variable} ({tests}). Fitted: {where}.{open_end}"
+
+
+def _sides(fit: ThresholdFit, *, descriptive: bool) -> list[str]:
+    table = fit.effects()
+    told = []
+    for variable in fit.switching:
+        for kind in ("direct", "indirect"):
+            rows = table[(table["effect"] == kind) & (table["variable"] == variable)]
+            if not (rows["std_error"] > 0).any():
+                continue
+            parts = [
+                f"{with_interval(r.estimate, r.conf_low, r.conf_high)} where {r.regime}" for r in rows.itertuples()
+            ]
+            of = f" of {variable}" if len(fit.switching) > 1 else ""
+            told.append(f"{PLACES[kind]}: {NOUNS[kind]}{of} is {', '.join(parts)}.")
+    return [f"{line} A description of the best split." for line in told] if descriptive else told
+
+
+# -- strength -------------------------------------------------------------------------------------
+
+
+def strength_sentences(fit: StrengthFit, variable: str, level: float = 0.95) -> tuple[str, ...]:
+    """How strong the feedback between neighbours is, how it goes with the moderators, what that does to the spillover.
+
+    variable : the treatment whose spillover is told at the ends of each moderator.
+    """
+    side = {"receiver": "of the region that receives", "sender": "of the region that sends"}[fit.side]
+    tests = {test.name: test for test in fit.hypothesis_tests()}
+    told = []
+    for z in fit.moderators:
+        low, high = (float(v) for v in z.quantiles(ENDS))
+        rho = fit.strength_at([low, high], moderator=z.name)
+        ends = [_told(row) for row in rho.itertuples()]
+        told.append(
+            f"The strength ρ of the feedback is {ends[0]} at the 10 % quantile of {z.name} ({in_text(low)}) and "
+            f"{ends[1]} at the 90 % quantile ({in_text(high)}); {z.name} is that {side}."
+        )
+        spill = fit.effects([low, high], moderator=z.name, variables=[variable])
+        rows = spill[spill["effect"] == "indirect"]
+        parts = [with_interval(r.estimate, r.conf_low, r.conf_high) for r in rows.itertuples()]
+        told.append(
+            f"Next door: the spillover would be {parts[0]} if all regions had the low value, {parts[1]} the high."
+        )
+    wald, score = tests["Wald one strength"], tests["LM one strength"]
+    differs = "differs" if wald.p_value < 1.0 - level else "is not shown to differ"
+    told.append(
+        f"The strength {differs} between regions: {chance(wald.p_value)} (Wald), {chance(score.p_value)} (score test)."
+    )
+    state = fit.stability
+    told.append(
+        f"The feedback dies out: its spectral radius is {in_text(state.spectral_radius, 2)}, the strongest region "
+        f"{state.strongest} with {in_text(state.largest, 2)}."
+    )
+    return tuple(told)
+
+
+def _told(row) -> str:  # type: ignore[no-untyped-def]
+    return with_interval(row.estimate, row.conf_low, row.conf_high)
+
+
+def limits(*, interactions: int, thresholds: bool, strengths: bool) -> tuple[str, ...]:
+    """What a section on moderators rests on; `interactions` counts the moderators looked at."""
+    several = (
+        f"{interactions} moderators were looked at, each in a model of its own; read the p-values that are adjusted "
+        "for their number (Holm)."
+    )
+    chosen = [LIMITS[0], LIMITS[1], LIMITS[2]]
+    chosen += [LINEAR] * bool(interactions) + [several] * (interactions > 1)
+    return (*chosen, *[SEARCHED] * thresholds, *[FEEDBACK] * strengths)
