@@ -103,8 +103,9 @@ def fit_threshold(
     Switching regressors are centred (they are not where neither effects nor an intercept take up a constant), so that
     the regimes' lines meet at the mean of x: uncentred, the level of y would jump at γ by Δβ·x̄, and the unit inside a
     logarithm would decide where the threshold lies. The level of q itself does not switch: put q among the regressors
-    (`with_level`) if it matters, or a slope that changes with it will be found where there is none. Cost: one pass over the sorted
-    observations for all γ; the bootstrap one product of the grid's columns with all samples.
+    (`with_level`) if it matters, or a slope that changes with it will be found where there is none.
+    Cost: one pass over the sorted observations for all γ; the bootstrap one product of the grid's columns with all
+    samples.
     Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
     """
     spec = ModelSpec(

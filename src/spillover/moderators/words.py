@@ -5,7 +5,9 @@ Every sentence about a range of values rests on a band that holds for all values
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from spillover.inference.wording import chance, in_text, percent, with_interval
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from spillover.moderators.threshold_result import ThresholdFit
 
 PLACES = {"direct": "At home", "indirect": "Next door", "total": "In all"}
-NOUNS = {"direct": "the effect at home", "indirect": "the spillover", "total": "the whole effect"}
+NOUNS = {"direct": "the effect", "indirect": "the spillover", "total": "the whole effect"}
 SIGNS = {1: "positive", -1: "negative"}
 ENDS = (0.10, 0.90)  # quantiles between which a change is told
 
@@ -55,73 +57,79 @@ def name_of(expression: str, labels: Mapping[str, str]) -> str:
 
 
 def moderation_sentences(
-    fit: ModeratedFit, moderator: str, curves: Mapping[str, ModerationCurve], level: float = 0.95
+    fit: ModeratedFit,
+    moderator: str,
+    curves: Mapping[str, ModerationCurve],
+    *,
+    logged: bool = False,
+    level: float = 0.95,
 ) -> tuple[str, ...]:
     """Where the effect at home and the spillover can be told from zero, and whether the moderator changes them.
 
-    curves : kind of effect → its curve, as `fit.curve` gives it.
+    curves : kind of effect → its curve, as `fit.curve` gives it. logged : whether the moderator is a logarithm, whose
+    values are told without it.
     """
-    told = [curve_sentence(kind, curve) for kind, curve in curves.items() if kind != "total"]
+    told = [curve_sentence(kind, curve, logged) for kind, curve in curves.items() if kind != "total"]
     tests = [test for test in fit.hypothesis_tests() if test.name.endswith(f": {moderator}")]
     if tests:
-        told.append(_joint(tests, moderator, level))
+        told.append(_joint(tests, curves["direct"].moderator, level))
     return tuple(told)
 
 
 def _joint(tests: list[HypothesisTest], moderator: str, level: float) -> str:
-    whole = next((test for test in tests if test.name == f"all sides: {moderator}"), tests[0])
+    whole = next((test for test in tests if test.name.startswith("all sides")), tests[0])
     found = "changes" if whole.p_value < 1.0 - level else "is not shown to change"
     parts = [f"{test.name.split(':')[0]} {chance(test.p_value)}" for test in tests if test is not whole]
     apart = f" ({', '.join(parts)})" if parts else ""
     return f"All sides together: {moderator} {found} the effect, {chance(whole.p_value)}{apart}."
 
 
-def curve_sentence(kind: str, curve: ModerationCurve) -> str:
+def curve_sentence(kind: str, curve: ModerationCurve, logged: bool = False) -> str:
     """One effect over the range of its moderator: where it has a sign, and how it changes."""
-    noun, (first, last) = NOUNS[kind], (float(curve.values[0]), float(curve.values[-1]))
-    ranges = curve.simultaneous
-    observed = f"{in_text(first)} to {in_text(last)}"
+    first, last = float(curve.values[0]), float(curve.values[-1])
+    ranges, noun = curve.simultaneous, NOUNS[kind]
     if curve.band.estimates.std_errors.max() == 0.0:
         return f"{PLACES[kind]}: the model has no such effect."
+    observed = f"{curve.moderator} in the data ({_value(first, logged)} to {_value(last, logged)})"
     if not ranges:
-        said = (
-            f"at no value of {curve.moderator} in the data ({observed}) can {noun} be told from zero "
-            "(band for all values together)."
-        )
+        said = f"at no value of {observed} can {noun} be told from zero."
     elif len(ranges) == 1 and ranges[0].low <= first and ranges[0].high >= last:
-        said = f"{noun} is {SIGNS[ranges[0].sign]} at every value of {curve.moderator} in the data ({observed})."
+        said = f"{noun} is {SIGNS[ranges[0].sign]} at every value of {observed}."
     else:
-        said = f"{'; '.join(_range(kind, found, curve) for found in ranges)}; elsewhere it cannot be told from zero."
-        if len(ranges) == 1:
-            side = "below" if ranges[0].high >= last else "above" if ranges[0].low <= first else "elsewhere"
-            said = f"{_range(kind, ranges[0], curve)}; {side}{'' if side == 'elsewhere' else ' that'} it cannot be "
-            said += "told from zero."
-    return f"{PLACES[kind]}: {said} {_change(curve)}"
+        rest = "elsewhere"
+        if len(ranges) == 1 and (ranges[0].high >= last or ranges[0].low <= first):
+            rest = "below that" if ranges[0].high >= last else "above that"
+        parts = "; ".join(_range(kind, found, curve, logged) for found in ranges)
+        said = f"{parts}; {rest} it cannot be told from zero."
+    return f"{PLACES[kind]}: {said} {_change(curve, logged)}"
 
 
-def _range(kind: str, found: SignificantRange, curve: ModerationCurve) -> str:
-    first, last = float(curve.values[0]), float(curve.values[-1])
-    above, below = found.high >= last, found.low <= first
-    where = (
-        f"above {in_text(found.low)}"
-        if above
-        else f"below {in_text(found.high)}"
-        if below
-        else f"between {in_text(found.low)} and {in_text(found.high)}"
-    )
+def _value(value: float, logged: bool) -> str:
+    """A value of a moderator; without its logarithm where it has one."""
+    return in_text(math.exp(value) if logged else value)
+
+
+def _range(kind: str, found: SignificantRange, curve: ModerationCurve, logged: bool) -> str:
+    low, high = _value(found.low, logged), _value(found.high, logged)
+    where = f"between {low} and {high}"
+    if found.high >= float(curve.values[-1]):
+        where = f"above {low}"
+    elif found.low <= float(curve.values[0]):
+        where = f"below {high}"
     share = f"{percent(found.share)} of the observations"
     return f"where {curve.moderator} is {where} ({share}) {NOUNS[kind]} is {SIGNS[found.sign]}"
 
 
-def _change(curve: ModerationCurve) -> str:
+def _change(curve: ModerationCurve, logged: bool) -> str:
     """How the effect changes from low to high values of the moderator."""
     low, high = curve.quantiles
     step = high - low
     slope, (start, end) = float(curve.slope.values[0]), curve.slope.confint()[0]
     shown = with_interval(step * slope, step * float(start), step * float(end))
-    verb = "rises" if start > 0 else "falls" if end < 0 else "is not shown to change"
-    ends = f"from the 10 % to the 90 % quantile of {curve.moderator} ({in_text(low)} to {in_text(high)})"
-    return f"It {verb} {ends}: by {shown}."
+    ends = f"from {_value(low, logged)} to {_value(high, logged)}, the 10 % and 90 % quantiles"
+    if start <= 0 <= end:
+        return f"Whether it rises or falls is open: {shown} {ends}."
+    return f"It {'rises' if start > 0 else 'falls'} by {shown} {ends}."
 
 
 # -- thresholds -----------------------------------------------------------------------------------
@@ -162,25 +170,27 @@ def _verdict(fit: ThresholdFit, variable: str, supported: int) -> str:
 
 
 def _sides(fit: ThresholdFit, *, descriptive: bool) -> list[str]:
-    table = fit.effects()
-    told = []
+    table, told = fit.effects(), []
+    values = [in_text(each.value) for each in fit.thresholds]
+    middle = [f"between {low} and {high}" for low, high in pairwise(values)]
+    places = [f"at or below {values[0]}", *middle, f"above {values[-1]}"]
     for variable in fit.switching:
         for kind in ("direct", "indirect"):
             rows = table[(table["effect"] == kind) & (table["variable"] == variable)]
             if not (rows["std_error"] > 0).any():
                 continue
-            parts = [
-                f"{with_interval(r.estimate, r.conf_low, r.conf_high)} where {r.regime}" for r in rows.itertuples()
-            ]
+            parts = [f"{_told(row)} {where}" for row, where in zip(rows.itertuples(), places, strict=True)]
             of = f" of {variable}" if len(fit.switching) > 1 else ""
             told.append(f"{PLACES[kind]}: {NOUNS[kind]}{of} is {', '.join(parts)}.")
-    return [f"{line} A description of the best split." for line in told] if descriptive else told
+    return [f"{line} (Description of the best split.)" for line in told] if descriptive else told
 
 
 # -- strength -------------------------------------------------------------------------------------
 
 
-def strength_sentences(fit: StrengthFit, variable: str, level: float = 0.95) -> tuple[str, ...]:
+def strength_sentences(
+    fit: StrengthFit, variable: str, *, logged: bool = False, level: float = 0.95
+) -> tuple[str, ...]:
     """How strong the feedback between neighbours is, how it goes with the moderators, what that does to the spillover.
 
     variable : the treatment whose spillover is told at the ends of each moderator.
@@ -193,15 +203,14 @@ def strength_sentences(fit: StrengthFit, variable: str, level: float = 0.95) -> 
         rho = fit.strength_at([low, high], moderator=z.name)
         ends = [_told(row) for row in rho.itertuples()]
         told.append(
-            f"The strength ρ of the feedback is {ends[0]} at the 10 % quantile of {z.name} ({in_text(low)}) and "
-            f"{ends[1]} at the 90 % quantile ({in_text(high)}); {z.name} is that {side}."
+            f"The strength ρ of the feedback is {ends[0]} where {z.name} is {_value(low, logged)} (10 % quantile) and "
+            f"{ends[1]} where it is {_value(high, logged)} (90 %); {z.name} is that {side}."
         )
         spill = fit.effects([low, high], moderator=z.name, variables=[variable])
         rows = spill[spill["effect"] == "indirect"]
-        parts = [with_interval(r.estimate, r.conf_low, r.conf_high) for r in rows.itertuples()]
-        told.append(
-            f"Next door: the spillover would be {parts[0]} if all regions had the low value, {parts[1]} the high."
-        )
+        parts = [_told(row) for row in rows.itertuples()]
+        said = f"{parts[0]} if all regions had the low value, {parts[1]} if they had the high one"
+        told.append(f"Next door: the spillover would be {said}.")
     wald, score = tests["Wald one strength"], tests["LM one strength"]
     differs = "differs" if wald.p_value < 1.0 - level else "is not shown to differ"
     told.append(

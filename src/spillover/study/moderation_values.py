@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from spillover.effects.impacts import KINDS
 from spillover.inference.multiplicity import holm
 from spillover.inference.wording import chance
+from spillover.models.formula import inside_log
 from spillover.moderators.words import (
     curve_sentence,
     limits,
@@ -100,22 +103,27 @@ def _adjusted(found: Sequence[Moderation]) -> list[Moderation]:
     return [each.model_copy(update={"p_adjusted": float(value)}) for each, value in zip(found, p, strict=True)]
 
 
-def _moderation(fit: ModeratedFit, name: str, moderator: str, side: str, seed: int) -> Moderation:
+def _moderation(
+    fit: ModeratedFit, name: str, moderator: str, side: str, seed: int, *, logged: bool | None = None
+) -> Moderation:
     z = fit.find_moderator(name)
+    logged = inside_log(moderator) is not None if logged is None else logged
+    shown = inside_log(name) or name
     curves = {
-        kind: fit.curve(kind, moderator=name, points=POINTS, seed=seed) for kind in ("direct", "indirect", "total")
+        kind: replace(fit.curve(kind, moderator=name, points=POINTS, seed=seed), moderator=shown) for kind in KINDS
     }
     tests = [test for test in fit.hypothesis_tests() if test.name.endswith(f": {name}")]
     whole = next((test for test in tests if test.name.startswith("all sides")), tests[0])
     sides = {column.side for column in fit.columns if column.moderator == name}
     return Moderation(
-        name=name,
+        name=shown,
         moderator=moderator,
+        logged=logged,
         side=side or ("both" if {"sender", "receiver"} <= sides else next(iter(sides - {"own"}), "none")),
         centre=z.centre,
         quantiles=plain_numbers(z.quantiles(TWENTIETHS)),
         curves=tuple(
-            _curve(kind, curve.values, curve.tidy(), plain_rows(curve.ranges()), curve_sentence(kind, curve))
+            _curve(kind, curve.values, curve.tidy(), plain_rows(curve.ranges()), curve_sentence(kind, curve, logged))
             for kind, curve in curves.items()
         ),
         effects=plain_rows(fit.effects(moderator=name, seed=seed)),
@@ -123,7 +131,7 @@ def _moderation(fit: ModeratedFit, name: str, moderator: str, side: str, seed: i
         p_value=float(whole.p_value),
         p_adjusted=None,
         coefficients=plain_rows(fit.coefficients()),
-        sentences=moderation_sentences(fit, name, curves),
+        sentences=moderation_sentences(fit, name, curves, logged=logged),
         notes=_notes(fit.notes),
     )
 
@@ -153,8 +161,9 @@ def _environment(plans: Plans, seed: int) -> Environment:
     names = tuple(z.name for z in apart.moderators)
     found = EnvironmentFit(apart.fit(), together.fit(), section.name, names)
     written = dict(zip(names, section.parts.values(), strict=True))
-    parts = [_moderation(found.apart, name, written[name], section.side or "", seed) for name in names]
-    index = _moderation(found.together, section.name, f"mean of {', '.join(names)}", section.side or "", seed)
+    side, logged = section.side or "", section.scale == "log"
+    parts = [_moderation(found.apart, name, written[name], side, seed, logged=logged) for name in names]
+    index = _moderation(found.together, section.name, f"mean of {', '.join(names)}", side, seed, logged=logged)
     return Environment(
         name=section.name,
         scale=section.scale,
@@ -167,7 +176,7 @@ def _environment(plans: Plans, seed: int) -> Environment:
 
 def _one_index(found: EnvironmentFit) -> str:
     wald = found.hypothesis_tests()[0]
-    parts = ", ".join(found.parts)
+    parts = ", ".join(inside_log(part) or part for part in found.parts)
     if wald.p_value < 0.05:
         return f"One index is not enough: {parts} do not moderate alike ({chance(wald.p_value)}). Read the parts."
     return (
@@ -217,10 +226,12 @@ def _strengths(
 ) -> Strengths:
     z = fit.moderators[0]
     values = np.linspace(*z.range, POINTS)
-    sentences = strength_sentences(fit, treatment)
+    logged = inside_log(moderator) is not None
+    sentences = strength_sentences(fit, treatment, logged=logged)
     return Strengths(
         name=name,
         moderator=moderator,
+        logged=logged,
         side=fit.side,
         base=base,
         curve=_curve("rho", values, fit.strength_at(list(values), seed=seed), (), sentences[0]),

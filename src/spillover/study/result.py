@@ -185,6 +185,7 @@ class Moderation(Frozen):
 
     name: str
     moderator: str  # the expression, or the W that moderates links
+    logged: bool  # whether values are logarithms
     side: str
     centre: float
     quantiles: tuple[float, ...]  # 0, 5, …, 100 % of the observed values
@@ -244,6 +245,7 @@ class Strengths(Frozen):
 
     name: str
     moderator: str
+    logged: bool
     side: str
     base: str  # the period whose value counts; empty for a moderator that does not change
     curve: EffectCurve  # of ρ
