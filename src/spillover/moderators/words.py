@@ -104,6 +104,10 @@ def curve_sentence(kind: str, curve: ModerationCurve, logged: bool = False) -> s
     return f"{PLACES[kind]}: {said} {_change(curve, logged)}"
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _value(value: float, logged: bool) -> str:
     """A value of a moderator; without its logarithm where it has one."""
     return in_text(math.exp(value) if logged else value)
@@ -126,10 +130,9 @@ def _change(curve: ModerationCurve, logged: bool) -> str:
     step = high - low
     slope, (start, end) = float(curve.slope.values[0]), curve.slope.confint()[0]
     shown = with_interval(step * slope, step * float(start), step * float(end))
-    ends = f"from {_value(low, logged)} to {_value(high, logged)}, the 10 % and 90 % quantiles"
-    if start <= 0 <= end:
-        return f"Whether it rises or falls is open: {shown} {ends}."
-    return f"It {'rises' if start > 0 else 'falls'} by {shown} {ends}."
+    ends = f"from {_value(low, logged)} to {_value(high, logged)} (10 % and 90 % quantile)"
+    verb = "it rises" if start > 0 else "it falls" if end < 0 else "whether it rises or falls is open"
+    return f"{_capital(verb)} {ends}: {shown}." if verb.startswith("it") else f"{_capital(verb)}: {shown} {ends}."
 
 
 # -- thresholds -----------------------------------------------------------------------------------
@@ -216,10 +219,11 @@ def strength_sentences(
     told.append(
         f"The strength {differs} between regions: {chance(wald.p_value)} (Wald), {chance(score.p_value)} (score test)."
     )
-    state = fit.stability
+    state, panel = fit.stability, fit.null.panel
+    strongest = dict(zip(panel.regions, panel.names, strict=True))[state.strongest]
     told.append(
-        f"The feedback dies out: its spectral radius is {in_text(state.spectral_radius, 2)}, the strongest region "
-        f"{state.strongest} with {in_text(state.largest, 2)}."
+        f"The feedback dies out: its spectral radius is {in_text(state.spectral_radius, 2)}; strongest is {strongest} "
+        f"with {in_text(state.largest, 2)}."
     )
     return tuple(told)
 

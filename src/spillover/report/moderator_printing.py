@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from spillover.report.moderators import Band, bands, moderations, strength_band
+from spillover.report.moderators import Band, bands, moderations, round_values, strength_band
 from spillover.report.palette import EFFECTS, INK, MUTED
+from spillover.study.numbers import compact
 from spillover.study.result import StudyResult, ThresholdProfile, Thresholds
 
 Write = Callable[[object, int], str]
@@ -57,17 +58,17 @@ class BandDrawing:
             axes.set_title("\n".join(textwrap.wrap(self.write(band.title, 90), 34)), loc="left", fontsize=9)
             axes.set_xlabel(self.write(band.label, 40), fontsize=8)
             axes.set_ylabel(self.write(self.unit, 34), fontsize=8)
-            _plain_ticks(axes, band.logged)
+            _plain_ticks(axes, band)
 
 
-def _plain_ticks(axes: Any, logged: bool) -> None:
+def _plain_ticks(axes: Any, band: Band) -> None:
     """Few ticks, as numbers without powers of ten."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-    if logged:
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if band.logged:
+        axes.xaxis.set_major_locator(FixedLocator(list(round_values(band.x[0], band.x[-1], 5))))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value, 2)))
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
@@ -80,6 +81,8 @@ class ProfileDrawing:
     write: Write
 
     def __call__(self, figure: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         profiles: tuple[ThresholdProfile, ...] = self.found.profiles
         for axes, profile in zip(figure.subplots(1, len(profiles), squeeze=False)[0], profiles, strict=True):
             axes.axvspan(profile.low, profile.high, color=EFFECTS["direct"], alpha=0.12, linewidth=0)
@@ -89,4 +92,4 @@ class ProfileDrawing:
             axes.set_ylim(bottom=0.0)
             axes.set_xlabel(self.write(self.found.name, 40), fontsize=8)
             axes.set_ylabel("likelihood ratio", fontsize=8)
-            _plain_ticks(axes, False)
+            axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -24,13 +24,14 @@ from spillover.study.result import (
 Row = Mapping[str, Any]
 
 PLACES = {"direct": "at home", "indirect": "next door"}
+MARGIN = {"l": 56, "r": 16, "t": 12, "b": 52}
 COLOURS = {**EFFECTS, "rho": INK}
 SIDES = {
-    "both": "its own value and the neighbours’ value both count for what comes from next door",
-    "receiver": "the region’s own value counts for what comes from next door",
-    "sender": "the neighbours’ value counts for what comes from them",
-    "none": "it moderates the effect at home only",
-    "pair": "the value belongs to the link between two regions",
+    "both": "the region’s own and the neighbours’",
+    "receiver": "the region’s own",
+    "sender": "the neighbours’",
+    "none": "the region’s own, for the effect at home only",
+    "pair": "that of the link between two regions",
 }
 
 
@@ -106,7 +107,7 @@ def moderator_figures(result: StudyResult) -> dict[str, Chart]:
 def _charts(found: Moderators) -> Iterator[Chart]:
     for i, moderation in enumerate(moderations(found)):
         for j, band in enumerate(bands(moderation)):
-            yield _band_chart(f"moderation-{i}-{j}", band, f"effect of {found.treatment_label}")
+            yield _band_chart(f"moderation-{i}-{j}", band, f"effect of {found.treatment}")
     for i, thresholds in enumerate(found.thresholds):
         for j, profile in enumerate(thresholds.profiles):
             yield _profile_chart(f"threshold-{i}-{j}", thresholds, profile, j)
@@ -145,16 +146,42 @@ def _band_chart(key: str, band: Band, unit: str) -> Chart:
         key=key,
         title=band.title,
         alt=f"{unit} over {band.label} from {ends}, with a band. {band.sentence}",
-        caption=band.sentence,
+        caption="",  # the sentence stands above the figures
         data=(area, line, *([rug] if band.rug else [])),
         layout={
-            "xaxis": axis(band.label, 30, zeroline=False, **({"type": "log", "nticks": 6} if band.logged else {})),
+            "xaxis": axis(band.label, 30, zeroline=False, **_ticks(band)),
             "yaxis": axis(unit, 30, zeroline=True, zerolinewidth=1.5),
             "shapes": sure,
             "showlegend": False,
+            "margin": MARGIN,
         },
-        height=320,
+        height=280,
     )
+
+
+def _ticks(band: Band) -> dict[str, Any]:
+    """Settings of the moderator's axis: for a logarithm a few round values, in full."""
+    if not band.logged:
+        return {"exponentformat": "none", "separatethousands": True, "nticks": 6}
+    values = round_values(band.x[0], band.x[-1])
+    texts = [compact(value, 2) for value in values]
+    return {"type": "log", "tickmode": "array", "tickvals": list(values), "ticktext": texts}
+
+
+def round_values(low: float, high: float, most: int = 6) -> tuple[float, ...]:
+    """Round values between two positive ones, at most `most`, apart by about equal ratios.
+
+    >>> round_values(0.3, 40.0)
+    (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0), (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
+                  (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):  # fmt: skip
+        inside = [round(step * 10.0**k, 12) for k in powers for step in steps if low <= step * 10.0**k <= high]
+        if len(inside) <= most:
+            return tuple(inside) or (low, high)
+    kept = range(0, len(inside), -(-len(inside) // most))
+    return tuple(inside[i] for i in kept)
 
 
 def _profile_chart(key: str, found: Thresholds, profile: ThresholdProfile, number: int) -> Chart:
@@ -194,12 +221,13 @@ def _profile_chart(key: str, found: Thresholds, profile: ThresholdProfile, numbe
         caption=told,
         data=(line,),
         layout={
-            "xaxis": axis(found.name, 40, zeroline=False),
+            "xaxis": axis(found.name, 40, zeroline=False, exponentformat="none", separatethousands=True),
             "yaxis": axis("likelihood ratio", 30, rangemode="tozero"),
             "shapes": shapes,
             "showlegend": False,
+            "margin": MARGIN,
         },
-        height=320,
+        height=300,
     )
 
 
@@ -211,11 +239,12 @@ def moderation_rows(found: Moderation) -> list[dict[str, Any]]:
     return [
         {
             "row": row,
-            "place": PLACES[row["effect"]],
+            "place": place,
             "value": compact(math.exp(row["value"]) if found.logged else row["value"]),
         }
+        for effect, place in PLACES.items()
         for row in found.effects
-        if row["effect"] in PLACES and row["std_error"]
+        if row["effect"] == effect and row["std_error"]
     ]
 
 
@@ -226,9 +255,10 @@ def regime_rows(found: Thresholds) -> list[dict[str, Any]]:
     middle = [f"{low} to {high}" for low, high in pairwise(edges)]
     names = dict(zip(found.regimes, (f"up to {edges[0]}", *middle, f"above {edges[-1]}"), strict=True))
     return [
-        {"row": row, "place": PLACES[row["effect"]], "regime": names[row["regime"]], "count": counts[row["regime"]]}
+        {"row": row, "place": place, "regime": names[row["regime"]], "count": counts[row["regime"]]}
+        for effect, place in PLACES.items()
         for row in found.effects
-        if row["effect"] in PLACES and row["std_error"]
+        if row["effect"] == effect and row["std_error"]
     ]
 
 

@@ -104,8 +104,8 @@ def _moderators(found: Moderators) -> list[str]:
     if found.thresholds:
         sentences.append(
             "Thresholds were searched over all values of their variable (Hansen 1999), tested by a wild bootstrap "
-            "whose multipliers are correlated in space, and have likelihood-ratio sets scaled for unequal variances (Hansen "
-            "2000)."
+            "whose multipliers are correlated in space, and have likelihood-ratio sets scaled for unequal variances "
+            "(Hansen 2000)."
         )
     if found.strengths:
         sentences.append(

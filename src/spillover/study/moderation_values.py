@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from spillover.moderators.threshold_result import ThresholdFit
     from spillover.moderators.threshold_set import Threshold
 
+SIGNIFICANT = 0.05
 POINTS = 61  # of a curve
 MOST_VALUES = 400  # of a likelihood-ratio profile in results and figures
 TWENTIETHS = tuple(i / 20 for i in range(21))
@@ -100,7 +101,15 @@ def _adjusted(found: Sequence[Moderation]) -> list[Moderation]:
     if not found:
         return []
     p = holm(np.array([np.nan if each.p_value is None else each.p_value for each in found]))
-    return [each.model_copy(update={"p_adjusted": float(value)}) for each, value in zip(found, p, strict=True)]
+    return [_with_adjusted(each, float(value), len(found)) for each, value in zip(found, p, strict=True)]
+
+
+def _with_adjusted(found: Moderation, p_adjusted: float, count: int) -> Moderation:
+    told = found.sentences
+    seen = found.p_value is not None and found.p_value < SIGNIFICANT
+    if seen and p_adjusted >= SIGNIFICANT:
+        told += (f"One of {count} moderators looked at: adjusted for that, {chance(p_adjusted)}; it may be chance.",)
+    return found.model_copy(update={"p_adjusted": p_adjusted, "sentences": told})
 
 
 def _moderation(
@@ -177,7 +186,7 @@ def _environment(plans: Plans, seed: int) -> Environment:
 def _one_index(found: EnvironmentFit) -> str:
     wald = found.hypothesis_tests()[0]
     parts = ", ".join(inside_log(part) or part for part in found.parts)
-    if wald.p_value < 0.05:
+    if wald.p_value < SIGNIFICANT:
         return f"One index is not enough: {parts} do not moderate alike ({chance(wald.p_value)}). Read the parts."
     return (
         f"That {parts} moderate alike, so that one index is enough, is not rejected ({chance(wald.p_value)}); with "
