@@ -14,6 +14,7 @@ from spillover.study.consistency import one_line
 from spillover.study.estimate import require_design, require_values, restrict
 from spillover.study.load import examine
 from spillover.study.mechanisms import plan_channels
+from spillover.study.moderators import plan_moderators
 from spillover.study.phrasing import phrase
 from spillover.study.prepare import (
     build_weights,
@@ -104,7 +105,21 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
                 if plan is None
                 else [f"channels: {', '.join(plan.system.channels)}, {_panel_fact(plan.sample.panel)}"]
             )
+        facts += _look_at_moderators(config, measured[0], built, problems)
     return facts, problems
+
+
+def _look_at_moderators(
+    config: StudyConfig, panel: Panel, built: Mapping[str, SpatialWeights], problems: list[str]
+) -> list[str]:
+    if config.moderators is None or len(built) != len(config.weights):
+        return []
+    try:
+        plans = plan_moderators(config, panel, built)
+    except SpilloverError as error:
+        problems.append(phrase(one_line(error), "study file"))
+        return []
+    return [f"moderators: {', '.join(plans.names)}, {_panel_fact(plans.setting.panel)}"]
 
 
 def _look_at_models(

@@ -18,6 +18,7 @@ from spillover.study.config import (
     InnovationSection,
     MechanismsSection,
     ModelSection,
+    ModeratorsSection,
     StudyConfig,
     StudySection,
     WeightsSection,
@@ -29,7 +30,10 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "agglomeration": AgglomerationSection,
     "innovation": InnovationSection,
 }
-_OPTIONAL: dict[str, type[BaseModel]] = {"mechanisms": MechanismsSection}
+_OPTIONAL: dict[str, type[BaseModel]] = {
+    "mechanisms": MechanismsSection,
+    "moderators": ModeratorsSection,
+}
 _REPEATED: dict[str, type[BaseModel]] = {
     "derive": DerivedVariable,
     "weights": WeightsSection,
@@ -65,6 +69,7 @@ class Sections:
     weights: tuple[WeightsSection, ...] = ()
     models: tuple[ModelSection, ...] = ()
     mechanisms: MechanismsSection | None = None
+    moderators: ModeratorsSection | None = None
     audit: AuditSection = field(default_factory=AuditSection)
     left_out: frozenset[str] = field(default_factory=frozenset)
 
