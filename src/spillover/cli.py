@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from spillover.errors import OptionError, SpilloverError, check_option
+from spillover.distance_command import distance
+from spillover.errors import SpilloverError, check_option
 from spillover.power_command import power
 
 app = typer.Typer(
@@ -416,6 +417,7 @@ def simulate(
 
 
 app.command()(power)
+app.command()(distance)
 
 
 @app.command("paper-tables")
@@ -444,17 +446,9 @@ def _write_and_tell(
 
 def _environment(data: Path | None) -> dict[str, str]:
     """The process environment, with the data folder given on the command line."""
-    if data is None:
-        return dict(os.environ)
-    try:
-        is_folder = data.is_dir()
-    except OSError:  # a name too long for the disk, a folder that may not be searched
-        is_folder = False
-    if not is_folder:
-        raise OptionError(f"--data {str(data)[:200]!r} is not a folder", fix="give the folder that holds the data")
-    from spillover.study.paths import DATA_VARIABLE
+    from spillover.study.paths import data_environment
 
-    return {**os.environ, DATA_VARIABLE: str(data.absolute())}
+    return data_environment(data)
 
 
 def _json(value: Any) -> str:

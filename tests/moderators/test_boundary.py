@@ -54,7 +54,8 @@ def test_finds_where_a_sharp_spillover_ends(fit):
     assert fit.boundary.resampled_low <= 150.0 <= fit.boundary.resampled_high
     said = fit.sentence()
     assert POWER_ENDS in said
-    assert "visible from beyond 100 km (95 % confidence); the simultaneous band holds zero from 150 km on" in said
+    assert "visible from beyond 100 km (95 % confidence); the band for the whole curve" in said
+    assert "holds zero from 150 km on" in said
     assert fit.decay is not None
     assert "Half-distance" in said
     table = fit.table()

@@ -83,6 +83,10 @@ class BoundaryFit:
         )
 
     def sentence(self) -> str:
+        """Up to where a spillover is visible, that this is not where it ends, and how fast it falls."""
+        return self.visible() + ("" if self.decay is None else " " + self.decay.sentence())
+
+    def visible(self) -> str:
         """Up to where a spillover is visible, and that this is not where it ends."""
         unit = self.design.unit
         if self.legacy:
@@ -98,10 +102,9 @@ class BoundaryFit:
             )
             said = (
                 f"A spillover is visible from beyond {found.lower:g} {unit} ({100 * self.level:g} % confidence); the "
-                f"simultaneous band {band}. Nothing bounds its reach from above."
+                f"band for the whole curve, which asks for more, {band}. Nothing bounds its reach from above."
             )
-        beside = "" if self.decay is None else " " + self.decay.sentence()
-        return f"{said} {POWER_ENDS}{beside}"
+        return f"{said} {POWER_ENDS}"
 
     def __repr__(self) -> str:
         n, t = self.design.shape
@@ -161,7 +164,7 @@ def fit_boundary(
     """
     options: dict[str, Any] = {"treatment": treatment, "effects": effects, "groups": groups, "segments": segments}
     design = build_distance_design(formula, panel, distances, **options)
-    used, shares, left_out = _thresholds(thresholds, design.distances)
+    used, shares, left_out = thresholds_in_use(thresholds, design.distances)
     far = _Far(used, power, legacy)
     fits, mass = far.regress(design)
     a = differencing_of(quasi_difference, fits[-1].residuals, design)
@@ -258,7 +261,7 @@ def _rescaled(fit: Regression, scale: float) -> Regression:
     return Regression(fit.coefficients * by, fit.residuals, fit.inverse_gram * np.outer(by, by), z, fit.rss)
 
 
-def _thresholds(given: Sequence[float], distances: Distances) -> tuple[FloatArray, FloatArray, str]:
+def thresholds_in_use(given: Sequence[float], distances: Distances) -> tuple[FloatArray, FloatArray, str]:
     """(thresholds in use, share of regions with nobody beyond each, those left out in words)."""
     try:
         table = np.asarray(given, dtype=float)

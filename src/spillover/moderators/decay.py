@@ -114,8 +114,8 @@ def fit_decay(
         "segments": segments,
     }
     design = build_distance_design(formula, panel, distances, **options)
-    law = Kernel(kernel, _minimum(kernel, minimum_km, design.distances))
-    limits = _search_limits(law, search_km, design.distances)
+    law = Kernel(kernel, minimum_of(kernel, minimum_km, design.distances))
+    limits = search_limits(law, search_km, design.distances)
     task = DecayTask(model, law, standardise == "row", limits, level, draws, seed, progress)
     with one_blas_thread():
         found = search_decay(task, design)
@@ -155,6 +155,7 @@ def _report(task: DecayTask, found: FoundDecay, formula: str, errors: ErrorModel
         statistics=found.statistics(),
         design=design,
         notes=(*_notes(task, found, chosen), *tell_residuals(design, errors, checks)),
+        row=task.row,
     )
     task.progress("decay", 1.0)
     if not fit.identified:
@@ -173,7 +174,8 @@ def _wald(estimates: Estimates, task: DecayTask, design: DistanceDesign, profile
     return Interval(float(low) if low > 0 else None, float(high), task.level, method)
 
 
-def _minimum(kernel: Law, given: float | None, distances: Distances) -> float:
+def minimum_of(kernel: Law, given: float | None, distances: Distances) -> float:
+    """d_min of the power law: as given, or the shortest distance; refused where regions are at the same place."""
     if kernel != "power":
         return 1.0
     links = distances.links
@@ -190,7 +192,7 @@ def _minimum(kernel: Law, given: float | None, distances: Distances) -> float:
     return distances.shortest if given is None else given
 
 
-def _search_limits(kernel: Kernel, given: tuple[float, float] | None, distances: Distances) -> tuple[float, float]:
+def search_limits(kernel: Kernel, given: tuple[float, float] | None, distances: Distances) -> tuple[float, float]:
     """Rates between which the decay is searched, increasing."""
     if given is None:
         if kernel.law == "power":

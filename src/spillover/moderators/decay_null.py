@@ -90,11 +90,13 @@ def sup_test_lag(
     design, transformation = likelihood.design, likelihood.design.transformation
     n, t = design.shape
     null = "regions far and near have no effect on each other (ρ = 0" + (", θ = 0)" if likelihood.durbin else ")")
+    null += ", and their errors are unrelated"
     if t < LEAST_PERIODS:
         return _too_short(t)
     slx = SlxLikelihood(design, likelihood.determinants.kernel, likelihood.determinants.row)
     e = slx.outcome.reshape(n, t)
     sigma2 = float(np.sum(e**2)) / transformation.m
+    own_square = np.sum(e**2, axis=0) / sigma2
     centring = transformation.centring
     scores, informations = [], []
     for rate, shape in trials:
@@ -109,8 +111,11 @@ def sup_test_lag(
         centred = centring.both(dense)
         trace = float(np.trace(centred))
         pairs = float(np.einsum("ij,ji->", centred, centred) + np.sum(centred**2))
-        own = np.einsum("nt,nt->t", e, lag) / sigma2 - transformation.t_star * trace / t
-        rows = [own[None], np.einsum("qnt,nt->qt", linear[1:].reshape(-1, n, t), e) / sigma2]
+        # freed of the scores of β and σ² period by period: the sums are the same, the multiplied sums are not
+        linked = linear.reshape(-1, n, t)
+        own = np.einsum("nt,nt->t", e, linked[0] + image) / sigma2
+        own = own - transformation.t_star * trace / transformation.m * own_square
+        rows = [own[None], np.einsum("qnt,nt->qt", linked[1:], e) / sigma2]
         information = linear @ linear.T / sigma2
         information[0, 0] += (
             transformation.t_star * pairs - 2.0 * (transformation.t_star * trace) ** 2 / transformation.m

@@ -38,6 +38,7 @@ class DecayFit:
     null_test : sup-LR test of "no spillover at any decay".
     residuals : (n, t).
     statistics : log_likelihood, aic, sigma2, counts, evaluations.
+    row : whether the rows of W sum to one.
     identified : whether the data say anything of the decay: the null is rejected, and the interval is closed.
     """
 
@@ -56,6 +57,7 @@ class DecayFit:
     statistics: Mapping[str, Any]
     design: DistanceDesign
     notes: tuple[str, ...]
+    row: bool = False
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -96,9 +98,13 @@ class DecayFit:
             (False, False): f" (no {share} interval: every distance that was tried fits)",
         }[(low is not None, high is not None)]
         said = head + ends + "."
-        if not self.identified:
-            said += " The data do not identify how fast the spillover falls."
-        return said
+        if self.identified:
+            return said
+        if low is None or high is None or self.profile.at_edge:
+            return said + " The data do not identify how fast the spillover falls."
+        assert isinstance(self.null_test, HypothesisTest)
+        p = f"p = {self.null_test.p_value:.2f}"
+        return f"{said} But that there is no spillover at all is not rejected ({p}), and then there is no decay."
 
     def effects(self, level: float = 0.95) -> pd.DataFrame:
         """Direct, indirect (spillover) and total effect of each regressor, with the uncertainty of the decay."""

@@ -23,8 +23,9 @@ from spillover.moderators.residual_checks import ResidualChecks, check_residuals
 from spillover.moderators.stacked import ErrorModel, Regression, stacked_covariance
 from spillover.typing import FloatArray, Progress
 
-CLOSER = 1.6
-"""Factor around the rough decay that is searched again with precise log-determinants."""
+CLOSER = (1.25, 1.6)
+"""Factors around the rough decay that are searched again with precise log-determinants: the first where it holds the
+rough interval with a margin, and then the interval that is found."""
 
 FLAT_SHAPE = 1e-3
 """A shape this close to an end of its range counts as fixed there."""
@@ -193,17 +194,24 @@ def _look_closer(
 ) -> tuple[Profile, Interval, int]:
     """The search again inside a window around the rough interval, where interpolated log-determinants are precise."""
     low, high = task.limits
-    window = (
-        low if interval.low is None else max(low, min(interval.low / 1.2, rough.rate / CLOSER)),
-        high if interval.high is None else min(high, max(interval.high * 1.2, rough.rate * CLOSER)),
-    )
-    lag.determinants.focus(window)
-    search = ProfileSearch(lag, task.kernel)
-    profile = search.maximise(window, task.progress)
-    found = search.interval(profile, task.level)
+    evaluations = 0
+    for factor in CLOSER:
+        window = (
+            low if interval.low is None else max(low, min(interval.low / 1.2, rough.rate / factor)),
+            high if interval.high is None else min(high, max(interval.high * 1.2, rough.rate * factor)),
+        )
+        if factor < CLOSER[-1] and window[1] > window[0] * 1.01 * factor**2:
+            continue  # the rough interval is too long for it
+        lag.determinants.focus(window)
+        search = ProfileSearch(lag, task.kernel)
+        profile = search.maximise(window, task.progress)
+        found = search.interval(profile, task.level)
+        evaluations += search.evaluations
+        if found.low is not None and found.high is not None:
+            break
     inside = replace(
         found,
         low=window[0] if found.low is None and window[0] > low else found.low,
         high=window[1] if found.high is None and window[1] < high else found.high,
     )
-    return profile, inside, search.evaluations
+    return profile, inside, evaluations

@@ -27,6 +27,9 @@ EXACT_LIMIT = 800
 """Regions up to which all eigenvalues are found at every trial (0.1 s)."""
 
 NODES = 9
+FEW_NODES, NARROW = 6, 1.6
+"""Nodes over a window whose ends differ by less than this factor."""
+
 STEPS = 40
 EDGE = 1e-6
 ROUGH_PROBES = 8
@@ -174,7 +177,7 @@ class KernelDeterminants:
             np.concatenate([part.nodes for part in parts]),
             np.concatenate([share * part.weights for share, part in zip(shares, parts, strict=True)]),
             (max(part.interval[0] for part in parts), min(part.interval[1] for part in parts)),
-            f"eigenvalues at {NODES} decays, interpolated",
+            f"eigenvalues at {len(places)} decays, interpolated",
         )
 
     def _prepare(self, rates: list[float]) -> None:
@@ -193,7 +196,8 @@ class KernelDeterminants:
     def _places(self) -> tuple[FloatArray, float, float]:
         """(nodes in [−1, 1], middle and half-width of the logs of the rates)."""
         low, high = np.log(self.limits)
-        places = -np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+        count = FEW_NODES if high - low < np.log(NARROW) and not self._rough else NODES
+        places = -np.cos(np.pi * np.arange(count) / (count - 1))
         return np.asarray(places), float(low + high) / 2.0, float(high - low) / 2.0
 
 

@@ -132,7 +132,7 @@ def fit_kernel_spline(
     if a:
         design = build_distance_design(formula, panel, design.distances, **options, differencing=a)
         smooth = _smooth(design, reach, knots)
-    z = np.concatenate([design.x, smooth.columns])
+    z = _independent(np.concatenate([design.x, smooth.columns]))
     checks = check_residuals(smooth.residuals, z, design.geography, design.transformation, design.periods)
     errors = ErrorModel(covariance or "cluster", cutoff_km, time_lags)
     if covariance is None and checks.spatial and checks.range_km > 0:
@@ -268,6 +268,15 @@ def _smooth(design: DistanceDesign, reach: float, knots: int) -> _Smooth:
         edf=edf,
         residuals=residuals,
     )
+
+
+def _independent(z: FloatArray) -> FloatArray:
+    """(r, n, t) orthonormal columns with the span of z: a basis function without pairs is zero."""
+    flat = z.reshape(len(z), -1)
+    length = np.linalg.norm(flat, axis=1)
+    good = length > 1e-12 * length.max()
+    left, size, _ = np.linalg.svd((flat[good] / length[good][:, None]).T, full_matrices=False)
+    return np.asarray(left[:, size > 1e-9 * size[0]].T.reshape(-1, *z.shape[1:]))
 
 
 def _covariance(smooth: _Smooth, errors: ErrorModel, design: DistanceDesign) -> tuple[FloatArray, float, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from spillover.errors import check_option
+from spillover.errors import DesignError, check_option
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.inference.multiplicity import SimultaneousBand, simultaneous_band
@@ -160,7 +160,7 @@ def fit_rings(
     effects, groups, segments : as in `fit`.
     covariance : "conley" (related over distance), "cluster" (by region) or "period". Errors that are related over space
         need the first: clusters by region then cover the truth in one case of two.
-    cutoff_km : of Conley's kernel; twice the outer edge by default.
+    cutoff_km : of Conley's kernel; twice the outer edge by default, at most the longest distance.
     time_lags : of Conley's kernel; none where errors are serially uncorrelated, else a rule of thumb, by default.
     quasi_difference : a of z_t − a z_{t−1}; "auto" estimates it. With errors related both over space and in time no
         covariance covers with T ≤ 20; difference first.
@@ -186,13 +186,15 @@ def fit_rings(
     }
     design = build_distance_design(formula, panel, distances, **options)
     rings = build_rings(design.distances, edges)
+    check_reference(rings, design)
     first = _regression(design, rings, "sum", None)[0]
     a = differencing_of(quasi_difference, first.residuals, design)
     if a:
         design = build_distance_design(formula, panel, design.distances, **options, differencing=a)
         first = _regression(design, rings, "sum", None)[0]
     checks = check_residuals(first.residuals, first.z, design.geography, design.transformation, design.periods)
-    errors = resolve_errors(ErrorModel(covariance, cutoff_km, time_lags), 2.0 * float(rings.edges[-1]), checks)
+    cutoff = min(2.0 * float(rings.edges[-1]), design.geography.longest)
+    errors = resolve_errors(ErrorModel(covariance, cutoff_km, time_lags), cutoff, checks)
     kinds: list[Exposure] = ["sum", "mean", *(["mass"] if mass is not None else [])]  # type: ignore[list-item]
     weight = None if mass is None else mass_of(panel, mass)
     found: dict[str, RingEstimates] = {
@@ -209,6 +211,19 @@ def fit_rings(
         notes=_notes(design, rings, errors, checks),
         level=level,
     )
+
+
+def check_reference(rings: Rings, design: DistanceDesign) -> None:
+    """Refuse rings that cover every pair: with the region itself they add up to the total, which effects absorb."""
+    n = len(rings.regions)
+    if design.transformation.removes_periods and sum(rings.pairs) == n * (n - 1):
+        raise DesignError(
+            "the rings cover every pair of regions, and with the region itself they add up to the total of the period, "
+            "which the period effects absorb",
+            got=f"an outer edge of {rings.edges[-1]:g} {rings.unit}; the longest distance is "
+            f"{design.distances.longest:.4g} {rings.unit}",
+            fix="end the rings nearer, so that what lies beyond is the reference",
+        )
 
 
 def _regression(

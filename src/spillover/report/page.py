@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from spillover.report import audit, channels, charts, maps, moderators, references, words
+from spillover.report import audit, channels, charts, maps, moderators, reach, references, words
 from spillover.report.charts import Chart
 from spillover.report.maps import Choropleth, Shapes
 from spillover.report.palette import NO_DATA
@@ -37,8 +37,8 @@ def render_html(result: StudyResult, *, notices: tuple[str, ...] = ()) -> str:
 
     environment = _environment()
     shapes = maps.shapes_of(result)
-    figures = _figures(result) | channels.channel_figures(result) | audit.audit_figures(result)
-    figures |= moderators.moderator_figures(result)
+    figures = _figures(result) | reach.reach_figures(result)
+    figures |= channels.channel_figures(result) | moderators.moderator_figures(result) | audit.audit_figures(result)
     payload = {
         "charts": {chart.key: chart.payload for chart in figures.values()},
         "shapes": None if shapes is None else shapes.payload,
@@ -133,7 +133,8 @@ def _figures(result: StudyResult) -> dict[str, Chart]:
 
 
 def _maps(result: StudyResult) -> tuple[Choropleth, ...]:
-    return (*maps.measure_maps(result), *maps.change_maps(result), *maps.regional_maps(result))
+    regional = (*maps.regional_maps(result), *reach.network_map(result))
+    return (*maps.measure_maps(result), *maps.change_maps(result), *regional)
 
 
 def _map_payload(result: StudyResult, drawn: Choropleth, shapes: Shapes | None) -> dict[str, Any]:
@@ -183,6 +184,7 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "moderator_parts": [] if result.moderators is None else moderators.parts_of(result.moderators),
         "moderator_overview": [] if result.moderators is None else moderators.overview_rows(result.moderators),
         "regime_rows": moderators.regime_rows,
+        **_reach(result),
         "audit_sentence": audit.sentence(result),
         "verdicts": audit.verdict_cards(result),
         "audit_parts": audit.part_views(result),
@@ -192,6 +194,18 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "citation": references.citation(result),
         "top": _TOP,
         "extremes": _extremes(result),
+    }
+
+
+def _reach(result: StudyResult) -> dict[str, Any]:
+    """What the section on distance needs."""
+    found = result.distance
+    return {
+        "reach_maps": reach.network_map(result),
+        "reach_links": reach.link_rows(result),
+        "reach_unit": "" if found is None else reach.unit_of(found),
+        "reach_effects": () if found is None else tuple(row for row in found.effects if row["std_error"]),
+        "half_text": reach.half_text,
     }
 
 

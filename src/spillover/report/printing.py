@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from spillover.errors import show_labels
-from spillover.report import audit, channels, charts, maps
+from spillover.report import audit, channels, charts, maps, reach
 from spillover.report.channel_printing import CurveDrawing, FlowDrawing
 from spillover.report.moderator_printing import moderator_drawings
 from spillover.report.palette import EFFECTS, GRID, INK, MUTED, NO_DATA
+from spillover.report.reach_printing import ReachDrawing
 from spillover.report.words import contains_zero, display_names
 from spillover.study.numbers import MINUS
 from spillover.study.result import MoranScatter, StudyResult
@@ -128,7 +129,8 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
     """Name, size in inches and drawing function of every figure that this study has."""
     shapes = maps.shapes_of(result)
     if shapes is not None:
-        for drawn in (*maps.measure_maps(result), *maps.change_maps(result), *maps.regional_maps(result)):
+        regional = (*maps.regional_maps(result), *reach.network_map(result))
+        for drawn in (*maps.measure_maps(result), *maps.change_maps(result), *regional):
             ratio = min(max(shapes.height / max(shapes.width, 1e-9), 0.4), 1.4)
             yield f"map-{drawn.key}", (6.3, 6.3 * ratio + 1.0), _Map(result, shapes, drawn, letters)
     if result.diagnostics.moran:
@@ -141,6 +143,7 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
     forest = charts.forest_panel(result)
     if forest is not None:
         yield "forest", _size(forest[:1]), lambda figure: _draw_panels(figure, forest[:1], letters)
+    yield from _reach(result, letters)
     yield from _channels(result, letters)
     yield from moderator_drawings(result, letters.text)
     for name, panel in audit.interval_panels(result):
@@ -149,6 +152,15 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
         yield f"audit-{name}", (6.3, 3.2), _Shuffles(title, values, observed, letters)
     if result.truth:
         yield "truth", (6.3, 1.2 + 0.42 * len(result.truth)), lambda figure: _draw_truth(figure, result, letters)
+
+
+def _reach(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[float, float], Any]]:
+    """The figures of the distance, those that the page has."""
+    if result.distance is None:
+        return
+    for key in reach.reach_figures(result):
+        drawing = ReachDrawing(result.distance, key.removeprefix("distance-"), letters.text)
+        yield key, drawing.size, drawing
 
 
 def _channels(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[float, float], Any]]:

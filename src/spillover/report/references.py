@@ -18,6 +18,15 @@ _LM_PANEL = (
     "The Econometrics of Panel Data, 3rd edition. Springer."
 )
 _SLX = "Halleck Vega, S. & Elhorst, J. P. (2015). The SLX model. Journal of Regional Science 55: 339–363."
+_DISTANCE = (
+    "Conley, T. G. (1999). GMM estimation with cross sectional dependence. Journal of Econometrics 92: 1–45.",
+    "Davies, R. B. (1977). Hypothesis testing when a nuisance parameter is present only under the alternative. "
+    "Biometrika 64: 247–254.",
+    "Montiel Olea, J. L. & Plagborg-Møller, M. (2019). Simultaneous confidence bands: theory, implementation, and an "
+    "application to SVARs. Journal of Applied Econometrics 34: 1–17.",
+    "Wolak, F. A. (1987). An exact test for multiple inequality and equality constraints in the linear regression "
+    "model. Journal of the American Statistical Association 82: 782–793.",
+)
 _CHANNELS = (
     "Cinelli, C. & Hazlett, C. (2020). Making sense of sensitivity: extending omitted variable bias. Journal of the "
     "Royal Statistical Society B 82: 39–67.",
@@ -54,12 +63,14 @@ def references(result: StudyResult) -> tuple[str, ...]:
         works.append(_SLX)
     if result.diagnostics.moran:
         works += [_MORAN, _CLIFF_ORD]
+    if result.distance is not None:
+        works += (_SLX, *_DISTANCE)
     if result.mechanisms is not None:
         works += _CHANNELS
     if result.moderators is not None:
         works += _INTERACTIONS if result.moderators.interactions or result.moderators.environment else ()
         works += _THRESHOLDS if result.moderators.thresholds else ()
-    return tuple(sorted(works))
+    return tuple(sorted(set(works)))
 
 
 def methods_text(result: StudyResult) -> tuple[str, ...]:
@@ -79,6 +90,14 @@ def methods_text(result: StudyResult) -> tuple[str, ...]:
         f"Inference uses {covariance}; direct, indirect and total effects follow LeSage and Pace (2009), with standard "
         "errors by the delta method; intervals are at the 95 % level."
     )
+    if result.distance is not None:
+        found = result.distance
+        sentences.append(
+            f"The decay with distance ({found.distances}) was estimated by profile likelihood in an "
+            f"{MODEL_NAMES.get(found.model, found.model)} with the {found.decay['law']} law; the interval of the "
+            f"half-distance is by {found.decay['interval_method'].replace('chi2', 'χ²')}. Effects by ring have "
+            "simultaneous (sup-t) bands."
+        )
     if result.mechanisms is not None:
         sentences.append(
             "Effects by channel are products of matrices along the paths of a recursive system of equations, with "

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from spillover.report import moderators
+from spillover.report.reach import reach_tables
 from spillover.report.words import display_names
 from spillover.study.result import StudyResult
 
@@ -31,6 +32,16 @@ ABOUT = {
     "tests": "Specification tests of every model.",
     "regional_effects": "Effects received and emitted by each region, main model.",
     "links": "The strongest links from sender to receiver, main model.",
+    "distance": "The decay of the spillover: law, half-distance with its interval, what the residuals say.",
+    "distance_effects": "Effects with the estimated decay; its uncertainty is in their errors.",
+    "distance_curve": "The law of decay with its band.",
+    "distance_smooth": "The smooth curve without a law, with its simultaneous band, and the nearest monotone one.",
+    "distance_profile": "How much worse every other half-distance fits: twice the loss in log-likelihood.",
+    "distance_rings": "Effects by ring of distance, with intervals that hold for all rings together.",
+    "distance_tests": "Tests of no spillover at all, of none beyond each edge, and of monotone decay.",
+    "distance_boundary": "The spillover from beyond each threshold, with its simultaneous band and step-down p-values.",
+    "distance_laws": "Laws of decay on the same data.",
+    "distance_links": "The strongest links from sender to receiver by the estimated law.",
     "channels": "Own effect, spillover and total effect by channel.",
     "channel_paths": "The same by path, serial ones too.",
     "channel_attribution": "Where the spillover of each path happens: Shapley values of its spatial terms.",
@@ -70,6 +81,7 @@ def study_tables(result: StudyResult) -> dict[str, Rows]:
         "tests": [{"model": m.name, **row} for m in result.models for row in m.tests],
         "regional_effects": _regional(result),
         "links": _links(result),
+        **reach_tables(result.distance),
         **_channels(result),
         **_moderators(result),
         "truth": [row.model_dump() for row in result.truth],

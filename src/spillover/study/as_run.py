@@ -11,7 +11,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from spillover.study.load import StudyFile
-from spillover.study.proximity import PATHS
+from spillover.study.proximity import DISTANCE_PATHS, PATHS
 
 _PATH_KEYS = "|".join(("table", "geometry", "rules", *PATHS))
 _PATH_LINE = re.compile(
@@ -69,6 +69,7 @@ def _paths_in(study: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """(section, key) of every path of a study file."""
     sections = [(study["data"], ("table", "geometry")), (study["agglomeration"], ("table",))]
     sections += [(item, PATHS) for item in study["weights"]]
+    sections.append((study.get("distance") or {}, DISTANCE_PATHS))
     if isinstance(study.get("audit"), dict):
         sections.append((study["audit"], ("rules",)))
     for section, keys in sections:

@@ -11,6 +11,8 @@ from spillover.errors import SpilloverError
 from spillover.panel.panel import Panel
 from spillover.study.config import StudyConfig
 from spillover.study.consistency import one_line
+from spillover.study.distance import plan_distance
+from spillover.study.distance_problems import main_of
 from spillover.study.estimate import require_design, require_values, restrict
 from spillover.study.load import examine
 from spillover.study.mechanisms import plan_channels
@@ -105,6 +107,11 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
                 if plan is None
                 else [f"channels: {', '.join(plan.system.channels)}, {_panel_fact(plan.sample.panel)}"]
             )
+        if config.distance is not None:
+            reach = _attempt(
+                "[distance]", problems, plan_distance, config.distance, main_of(config.models), measured[0]
+            )
+            facts += [] if reach is None else [reach.fact]
         facts += _look_at_moderators(config, measured[0], built, problems)
     return facts, problems
 

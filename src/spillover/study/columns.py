@@ -36,6 +36,8 @@ def needed_columns(config: StudyConfig) -> tuple[str, ...]:
     used += [item.variable for item in config.weights if item.variable is not None]
     for model in config.models:
         used += formula_variables(parse_formula(model.formula))
+    if config.distance is not None and config.distance.formula is not None:
+        used += formula_variables(parse_formula(config.distance.formula))
     if config.mechanisms is not None:
         used += mechanism_variables(config.mechanisms)
     if config.moderators is not None:

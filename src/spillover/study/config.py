@@ -175,6 +175,49 @@ class AuditSection(Section):
     rules: str | None = None  # file with rules of the verdict in place of the package's
 
 
+Kernel: TypeAlias = Literal["exponential", "power", "shifted", "stretched"]
+
+
+class DistanceSection(Section):
+    """[distance]: how far the spillover of the treatment reaches, and how fast it falls.
+
+    What is not said is taken from the main model: formula, treatment, effects, groups and segments. Distances are
+    straight ones between the regions of the map, those of a file, or travel times over a network.
+    """
+
+    kind: Literal["straight", "file", "network"] = "straight"
+    file: str | None = None  # file: a square table, rows are origins, or a list from, to and the distance
+    columns: tuple[str, ...] = ()  # of a list, when they are not from, to and the unit
+    both_ways: StrictBool = False  # the list names every pair once
+    unit: str | None = None  # of the file; km by default
+    what: str | None = None  # what the file holds, in words: "rail distance between capitals"
+    edges: str | None = None  # network: from, to, minutes (or length_km, speed_kmh), mode, both_ways
+    nodes: str | None = None  # network: node, lon, lat
+    connectors: str | None = None  # network: region, node, minutes; else the nearest node at access_kmh
+    access_kmh: Real = 40.0
+    transfer_minutes: Real = 0.0
+    cutoff_minutes: Real | None = None
+    reach_km: Real | None = None  # straight: pairs further apart are left out
+    formula: str | None = None
+    treatment: str | None = None
+    lagged: tuple[str, ...] = ()  # regressors that spill over beside the treatment, by the same law
+    effects: Literal["none", "individual", "time", "two-way"] | None = None
+    model: Literal["slx", "sar", "sdm"] = "slx"  # in which the decay is estimated
+    standardise: Literal["scalar", "row"] = "scalar"
+    kernel: Kernel = "exponential"
+    kernels: tuple[Kernel, ...] | None = None  # laws to compare; all by default, an empty list compares none
+    minimum: Real | None = None  # of the power law: shorter distances count as this
+    search: tuple[Real, Real] | None = None  # half-distances between which the decay is searched
+    rings: tuple[Real, ...] = ()  # edges, in the unit of the distances; the paper's bands to the scale of the map
+    thresholds: tuple[Real, ...] = ()  # of the boundary curve
+    covariance: Literal["conley", "cluster", "period"] | None = None
+    cutoff: Real | None = None  # of Conley errors
+    time_lags: Whole | None = Field(default=None, ge=0)
+    quasi_difference: Real | Literal["auto"] | None = None
+    periods: tuple[Period, ...] = ()  # keep only these periods
+    exclude: tuple[str, ...] = ()  # leave these regions out
+
+
 class ChannelSection(Section):
     """[[mechanisms.channels]]: one channel and what stands for it."""
 
@@ -279,6 +322,7 @@ class StudyConfig(Section):
     innovation: InnovationSection
     weights: tuple[WeightsSection, ...]
     models: tuple[ModelSection, ...]
+    distance: DistanceSection | None = None
     mechanisms: MechanismsSection | None = None
     moderators: ModeratorsSection | None = None
     audit: AuditSection = AuditSection()

@@ -24,6 +24,7 @@ from spillover.study.config import (
     ModelSection,
     WeightsSection,
 )
+from spillover.study.distance_problems import distance_problems, distance_variables
 from spillover.study.paths import missing_file
 from spillover.study.problems import Sections, where_of
 from spillover.study.proximity import MAPLESS, NEEDS
@@ -58,6 +59,7 @@ def inconsistencies(sections: Sections, columns: Sequence[str] | None) -> list[s
     problems += _weights(sections.weights, sections.data)
     problems += _repeated("[[derive]] name", [item.name for item in sections.derive])
     problems += _models(sections)
+    problems += distance_problems(sections)
     problems += _mechanisms(sections)
     problems += _moderators(sections)
     problems += _audit(sections)
@@ -347,6 +349,8 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
         for name in formula_variables(formula) if formula else ():
             if name not in everything:
                 problems.append(_unknown(f"{where} formula", name, everything))
+    used = distance_variables(sections)
+    problems += [_unknown("[distance] formula", name, everything) for name in used if name not in everything]
     problems += _unknown_mediators(sections, everything)
     problems += _unknown_moderators(sections, everything)
     return problems

@@ -16,7 +16,7 @@ from spillover.study.consistency import inconsistencies, one_line
 from spillover.study.paths import expand_path, missing_file
 from spillover.study.phrasing import phrase
 from spillover.study.problems import Sections, assemble, read_sections, study_file_error, where_of
-from spillover.study.proximity import PATHS
+from spillover.study.proximity import DISTANCE_PATHS, PATHS
 
 
 @dataclass(frozen=True)
@@ -113,6 +113,7 @@ def resolve_paths(sections: Sections, folder: Path, environment: Mapping[str, st
                 resolve(item, where_of("weights", i, item), PATHS) for i, item in enumerate(sections.weights)
             ),
             models=sections.models,
+            distance=resolve(sections.distance, "[distance]", DISTANCE_PATHS),
             mechanisms=sections.mechanisms,
             moderators=sections.moderators,
             audit=resolve(sections.audit, "[audit]", ("rules",)),
@@ -126,6 +127,7 @@ def _path_settings(config: StudyConfig) -> list[tuple[str, str]]:
     settings = [("table", config.data.table), ("geometry", config.data.geometry)]
     settings.append(("table", config.agglomeration.table))
     settings += [(key, getattr(item, key)) for item in config.weights for key in PATHS]
+    settings += [(key, getattr(config.distance, key, None)) for key in DISTANCE_PATHS]
     settings.append(("rules", config.audit.rules))
     return [(key, value) for key, value in settings if value is not None]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from spillover.errors import did_you_mean
+from spillover.errors import OptionError, did_you_mean
 
 DATA_VARIABLE = "SPILLOVER_DATA"  # what --data sets
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -37,6 +38,19 @@ def expand_path(text: str, folder: Path, environment: Mapping[str, str]) -> tupl
         return (base / expanded).resolve(), []
     except (OSError, RuntimeError, ValueError) as error:  # ~ of nobody, links in a circle, a null in a variable
         return None, [f"the path leads nowhere ({str(error)[:200]})"]
+
+
+def data_environment(data: Path | None) -> dict[str, str]:
+    """The process environment, with the data folder given on the command line; OptionError when it is no folder."""
+    if data is None:
+        return dict(os.environ)
+    try:
+        is_folder = data.is_dir()
+    except OSError:  # a name too long for the disk, a folder that may not be searched
+        is_folder = False
+    if not is_folder:
+        raise OptionError(f"--data {str(data)[:200]!r} is not a folder", fix="give the folder that holds the data")
+    return {**os.environ, DATA_VARIABLE: str(data.absolute())}
 
 
 def missing_file(path: Path) -> str:

@@ -15,6 +15,7 @@ from spillover.study.config import (
     AuditSection,
     DataSection,
     DerivedVariable,
+    DistanceSection,
     InnovationSection,
     MechanismsSection,
     ModelSection,
@@ -31,6 +32,7 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "innovation": InnovationSection,
 }
 _OPTIONAL: dict[str, type[BaseModel]] = {
+    "distance": DistanceSection,
     "mechanisms": MechanismsSection,
     "moderators": ModeratorsSection,
 }
@@ -68,6 +70,7 @@ class Sections:
     derive: tuple[DerivedVariable, ...] = ()
     weights: tuple[WeightsSection, ...] = ()
     models: tuple[ModelSection, ...] = ()
+    distance: DistanceSection | None = None
     mechanisms: MechanismsSection | None = None
     moderators: ModeratorsSection | None = None
     audit: AuditSection = field(default_factory=AuditSection)

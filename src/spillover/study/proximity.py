@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spillover.errors import AlignmentError, show_labels
 from spillover.panel.panel import Panel
-from spillover.study.config import WeightsSection
+from spillover.study.config import DistanceSection, WeightsSection
 from spillover.weights.labels import names_of
 from spillover.weights.weights import SpatialWeights
 
@@ -44,6 +44,9 @@ MAPLESS = ("economic", "institutional", "same-group", "time-file", "technologica
 PATHS = ("file", "order", "edges", "nodes", "connectors", "io_table")
 """Keys of [[weights]] that hold a path."""
 
+DISTANCE_PATHS = ("file", "edges", "nodes", "connectors")
+"""Keys of [distance] that hold a path."""
+
 
 def build_proximity(item: WeightsSection, panel: Panel) -> SpatialWeights:
     """One W among the regions of the panel, of a kind in `NEEDS` or "shared-border"."""
@@ -72,7 +75,7 @@ def _by_time(item: WeightsSection, panel: Panel, shared: dict[str, Any]) -> Spat
     from spillover.weights.transport import build_travel_time, read_travel_times
 
     assert item.decay_per_minute is not None
-    times = read_travel_times(item.file) if item.kind == "time-file" else _search(item, panel)
+    times = read_travel_times(item.file) if item.kind == "time-file" else travel_times(item, panel)
     return build_travel_time(
         _among(times, panel),
         "exponential",
@@ -95,7 +98,8 @@ def _among(times: TravelTimes, panel: Panel) -> TravelTimes:
     return times.align(panel.regions)
 
 
-def _search(item: WeightsSection, panel: Panel) -> TravelTimes:
+def travel_times(item: WeightsSection | DistanceSection, panel: Panel) -> TravelTimes:
+    """Travel times among the regions of the panel over the network that a section names."""
     from spillover.panel.tables import open_table
     from spillover.weights.transport import connect_nearest, find_travel_times, read_connectors, read_network
 

@@ -128,6 +128,40 @@ class RegionalEffects(Frozen):
     links: tuple[Row, ...]  # sender, receiver, effect
 
 
+class DistanceReach(Frozen):
+    """STEP 6b: how far the spillover of the treatment reaches, and how fast it falls."""
+
+    treatment: str
+    outcome: str
+    treatment_label: str
+    outcome_label: str
+    formula: str
+    model: str
+    distances: str  # what they are, in words
+    unit: str
+    n_regions: int
+    n_periods: int
+    covariance: str
+    decay: Row  # half_distance, half_low, half_high (None: open), at_edge, identified, level, law, parameters, method
+    effects: tuple[Row, ...]  # tidy rows with variable, effect: the uncertainty of the decay is in their errors
+    curve: tuple[Row, ...]  # distance, estimate, conf_low, conf_high; empty where no decay is found
+    relative: bool  # the curve is the law itself, 1 at zero (lag models), not the effect of one more unit (SLX)
+    profile: tuple[Row, ...]  # half_distance, deviance
+    null_test: Row
+    rings: tuple[Row, ...]
+    ring_tests: tuple[Row, ...]
+    boundary: tuple[Row, ...]
+    boundary_facts: Row  # distance, lower, resampled_low, resampled_high
+    spline: tuple[Row, ...]
+    kernels: tuple[Row, ...]
+    sent: tuple[Number, ...]  # by region of the panel: what its own change brought to all others; empty without a map
+    links: tuple[Row, ...]  # sender, receiver, effect, distance
+    span: str  # the change that `sent` and `links` are of: "2011 to 2016"; empty for a cross-section
+    no_links: str  # why there are none
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 class ConfoundingCurve(Frozen):
     """STEP 6a: a channel's effects for every correlation that something unmeasured leaves."""
 
@@ -307,6 +341,7 @@ class StudyResult(Frozen):
     regional: RegionalEffects | None
     truth: tuple[TruthRow, ...]
     cautions: tuple[str, ...]  # what a careful reader should know before quoting a number
+    distance: DistanceReach | None = None
     mechanisms: Mechanisms | None = None
     moderators: Moderators | None = None
     audit: dict[str, Any] | None = None  # filled by the audit step

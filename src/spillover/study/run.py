@@ -13,8 +13,9 @@ from spillover.panel.panel import Panel
 from spillover.study.as_run import study_as_run
 from spillover.study.audited import audit_main
 from spillover.study.cautions import cautions_of
-from spillover.study.config import AuditSection, ModelSection, StudyConfig
+from spillover.study.config import AuditSection, DistanceSection, ModelSection, StudyConfig
 from spillover.study.diagnose import diagnose
+from spillover.study.distance import find_distance, with_distance
 from spillover.study.estimate import describe_fit, describe_regions, fit_model, named
 from spillover.study.folder import RESULTS, check_folder, replacing, write_texts
 from spillover.study.load import StudyFile, load_study
@@ -95,7 +96,13 @@ def run_study(
         prepared = prepare(loaded.config, progress)
         hashes = {written: hash_file(path) for written, path in loaded.files().items()}
         result = compute(
-            loaded.written, prepared, seed=seed, hashes=hashes, progress=progress, audit=loaded.config.audit
+            loaded.written,
+            prepared,
+            seed=seed,
+            hashes=hashes,
+            progress=progress,
+            audit=loaded.config.audit,
+            distance=loaded.config.distance,
         )
     if out is not None:
         text = study_as_run(loaded, check_folder(out), seed)
@@ -138,10 +145,12 @@ def compute(
     truth: Sequence[TruthRow] = (),
     planar: bool = False,
     audit: AuditSection | None = None,
+    distance: DistanceSection | None = None,
 ) -> StudyResult:
     """STEPS 3 to 6 on a prepared panel.
 
-    planar : also where its map says that it has no coordinate system.   audit : the settings with absolute paths.
+    planar : also where its map says that it has no coordinate system.
+    audit, distance : their sections with absolute paths.
     """
     panel, weights = prepared.panel, prepared.weights
     planar = planar or (panel.geometry is not None and panel.geometry.crs is None)
@@ -152,6 +161,7 @@ def compute(
     treatment = next(model.treatment for model in models if model.name == main.name)
     mechanisms = find_mechanisms(config, panel, weights, progress)
     moderators = find_moderators(config, panel, weights, seed, progress)
+    reach = find_distance(config if distance is None else with_distance(config, distance), panel, seed, progress)
     audited = audit_main(
         config.audit if audit is None else audit,
         fit,
@@ -185,6 +195,7 @@ def compute(
         cautions=(),
         mechanisms=mechanisms,
         moderators=moderators,
+        distance=reach,
     )
     return result.model_copy(update={"cautions": cautions_of(config, panel, result)})
 
