@@ -2,13 +2,14 @@
 
     SPILLOVER_DATA=../shared/data python examples/distance/run.py
 
-Computes every table of README.md beside this file and writes it there, between its markers. The data are not part of
-this repository.
+Computes every table of README.md beside this file and writes it there, between its markers, and the figures. The data
+are not part of this repository.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from spillover.moderators.distances import Distances
 from spillover.panel.panel import Panel
 
 ROOT = Path(__file__).resolve().parents[2]
+FIGURES = Path(__file__).parent / "figures"
+CHI2 = 3.841  # 95 % quantile of χ²(1)
 PAGE = Path(__file__).parent / "README.md"
 
 
@@ -31,11 +34,22 @@ def main() -> None:
     """All tables, then the page."""
     data = Path(os.environ.get("SPILLOVER_DATA", ROOT.parent / "shared" / "data"))
     page = PAGE.read_text(encoding="utf-8")
-    for name, text in {**china(data), **germany(data), **europe(data)}.items():
+    seen = Seen()
+    for name, text in {**china(data, seen), **germany(data, seen), **europe(data, seen)}.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
         before, rest = page.split(begin)
         page = before + begin + text.strip() + "\n" + end + rest.split(end)[1]
     PAGE.write_text(page, encoding="utf-8", newline="\n")
+    draw(seen)
+
+
+class Seen:
+    """What the figures are drawn from."""
+
+    def __init__(self) -> None:
+        self.profiles: dict[str, tuple[DecayFit, str]] = {}
+        self.correlograms: list[Any] = []
+        self.boundaries: dict[str, Any] = {}
 
 
 # -- China: rail, great circles, contiguity --------------------------------------------------------------
@@ -44,7 +58,7 @@ CHINA = "log(patent_apps_invention / population) ~ log(hti_firms / population) +
 YEARS = (2011, 2012, 2013, 2014, 2015, 2016, 2018, 2019, 2020, 2021, 2022, 2023)  # 2017 was never published
 
 
-def china(data: Path) -> dict[str, str]:
+def china(data: Path, seen: Seen | None = None) -> dict[str, str]:
     """Decay by three distances on the same 29 provinces, in levels and quasi-differenced; rings; contiguity."""
     folder = data / "cn_province_hti"
     rail = so.read_distances(folder / "rail_distance_km_29.csv", what="rail distance between capitals")
@@ -73,6 +87,8 @@ def china(data: Path) -> dict[str, str]:
         for label, asked in (("levels", None), ("quasi-differenced", "auto")):
             fit = quietly(CHINA, panel, distances=distances, quasi_difference=asked)
             rows.append(f"| {name}, {label} | {describe(fit)} |")
+            if seen is not None and fit.design.unit == "km":
+                seen.profiles[f"China, {name}, {label}"] = (fit, "China")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         contiguity = so.fit(CHINA, panel, queen, model="slx", lagged=["log(hti_firms / population)"])
@@ -92,7 +108,7 @@ def china(data: Path) -> dict[str, str]:
 # -- Germany: description only ---------------------------------------------------------------------------
 
 
-def germany(data: Path) -> dict[str, str]:
+def germany(data: Path, seen: Seen | None = None) -> dict[str, str]:
     """Co-movement of patents by distance; no regressor, no regression."""
     folder = data / "de_nuts3_patents"
     panel = so.read_panel(folder / "epo_patents_nuts3_1995_2012.csv", region="nuts3", period="year")
@@ -108,6 +124,8 @@ def germany(data: Path) -> dict[str, str]:
         )
         for kind in ("level", "growth", "within")
     ]
+    if seen is not None:
+        seen.correlograms = found
     rows = [
         f"| {each.transform} | {each.half_distance:.0f} km ({each.low:.0f} to {each.high:.0f}) | "
         + " | ".join(f"{number(each.correlation[b])} ({number(each.std_error[b])})" for b in (0, 1, 2, 4, 7))
@@ -126,7 +144,7 @@ EUROPE = (
 )
 
 
-def europe(data: Path) -> dict[str, str]:
+def europe(data: Path, seen: Seen | None = None) -> dict[str, str]:
     """Decay, rings and boundary with year effects, and with country × year effects."""
     folder = data / "eu_nuts2_hti"
     panel = so.read_panel(
@@ -150,6 +168,9 @@ def europe(data: Path) -> dict[str, str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             edge = so.fit_boundary(EUROPE, part, thresholds=(100, 200, 300, 500, 700, 1000), **options)
+        if seen is not None:
+            seen.profiles[f"Europe, {label}"] = (fit, "Europe")
+            seen.boundaries[label] = edge
         curve.append(f"- {label}: {edge.sentence().split(' Where power')[0]}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -219,6 +240,55 @@ def number(value: float) -> str:
 def table(head: tuple[str, ...], rows: list[str]) -> str:
     """A Markdown table."""
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *rows])
+
+
+# -- figures ---------------------------------------------------------------------------------------------
+
+
+def draw(seen: Seen) -> None:
+    """Profiles of the likelihood, the German correlograms, the European boundary curves."""
+    import matplotlib.pyplot as plt
+
+    sys.path.insert(0, str(ROOT / "examples"))
+    from drawing import BLUE, GREEN, GREY, ORANGE, prepare, save
+
+    prepare()
+    FIGURES.mkdir(exist_ok=True)
+    colours = (BLUE, ORANGE, GREEN, GREY)
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), layout="constrained", sharey=True)
+    for axis, land in zip(axes, ("China", "Europe"), strict=True):
+        mine = {name: fit for name, (fit, where) in seen.profiles.items() if where == land}
+        for colour, (name, fit) in zip(colours, mine.items(), strict=False):
+            frame = fit.profile_frame()
+            axis.plot(frame["half_distance"], frame["deviance"], color=colour, label=name.partition(", ")[2])
+        axis.axhline(CHI2, color=GREY, linestyle=":", linewidth=1.2)
+        axis.set_xscale("log")
+        axis.set_ylim(-0.2, 8.0)
+        axis.set_xlabel("half-distance (km, log scale)")
+        axis.set_title(land)
+        axis.legend(fontsize=7, loc="upper center")
+    axes[0].set_ylabel("twice the loss in log-likelihood")
+    save(figure, FIGURES, "profiles", ("svg",))
+    figure, axis = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+    for colour, each in zip((BLUE, GREY, ORANGE), seen.correlograms, strict=True):
+        reach = 1.96 * each.std_error
+        axis.fill_between(each.distance, each.correlation - reach, each.correlation + reach, color=colour, alpha=0.15)
+        axis.plot(each.distance, each.correlation, color=colour, marker="o", markersize=3, label=each.transform)
+    axis.axhline(0.0, color=GREY, linewidth=0.8)
+    axis.set_xlabel("distance between districts (km)")
+    axis.set_ylabel("correlation of log patents")
+    axis.legend(fontsize=8)
+    save(figure, FIGURES, "germany", ("svg",))
+    figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.0), layout="constrained")
+    for axis, (label, edge) in zip(axes, seen.boundaries.items(), strict=True):
+        limits = edge.band.limits()
+        axis.fill_between(edge.thresholds, limits[:, 0], limits[:, 1], color=BLUE, alpha=0.15, linewidth=0)
+        axis.plot(edge.thresholds, edge.estimates.values, color=BLUE, marker="o", markerfacecolor="white")
+        axis.axhline(0.0, color=GREY, linewidth=0.8)
+        axis.set_xlabel("threshold (km)")
+        axis.set_title(label, fontsize=9)
+    axes[0].set_ylabel("from beyond the threshold")
+    save(figure, FIGURES, "europe-boundary", ("svg",))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def distance_sentences(
 ) -> tuple[str, ...]:
     """What a reader takes home, one sentence or two for each estimator; each begins with its question."""
     found = [f"How fast it falls: {_small(decay.sentence())}", *_strength(decay, labels), *_any(decay)]
-    found.append(f"By rings: {_rings(rings)}")
+    found.append(f"By rings: {_rings(rings, _unit(decay))}")
     if boundary is not None:
         found.append(f"How far it is visible: {_small(boundary.visible())}")
     found.append(f"Without a law: {_free(spline)}")
@@ -45,11 +45,8 @@ def _strength(decay: DecayFit, labels: tuple[str, ...]) -> list[str]:
     effects = decay.effect_estimates
     name = f"indirect: {decay.treatment}"
     low, high = effects.confint()[effects.index(name)]
-    logs = [split_term(term)[1] for term in (decay.treatment, decay.formula.partition("~")[0])]
-    step = f"1 % more of {labels[0]}" if all(logs) else f"one unit more of {labels[0]}"
-    if logs[0] and not logs[1]:
-        step = f"one log point more of {labels[0]}"
-    unit = " %" if all(logs) else " log points" if logs[1] else ""
+    step, unit = _unit(decay)
+    step = f"{step} more of {labels[0]}"
     told = f"{compact(effects[name])}{unit} (95 % {interval(float(low), float(high))})"
     return [f"How much: {step} in all other regions together goes with a change of {labels[1]} by {told}."]
 
@@ -62,7 +59,15 @@ def _any(decay: DecayFit) -> list[str]:
     return [f"Any at all: that there is none, at whatever decay, {verdict} ({p_sentence(test.p_value)})."]
 
 
-def _rings(fit: RingFit) -> str:
+def _unit(decay: DecayFit) -> tuple[str, str]:
+    """(one step of the treatment, unit of the outcome): percent where both are logarithms."""
+    logs = [split_term(term)[1] for term in (decay.treatment, decay.formula.partition("~")[0])]
+    return (
+        ("1 %", " %") if all(logs) else ("one log point" if logs[0] else "one unit", " log points" if logs[1] else "")
+    )
+
+
+def _rings(fit: RingFit, scale: tuple[str, str]) -> str:
     part = fit["sum"]
     limits, names = part.band.limits(), fit.rings.names
     seen = [name for name, (low, high) in zip(names, limits, strict=True) if low > 0 or high < 0]
@@ -70,9 +75,10 @@ def _rings(fit: RingFit) -> str:
     if not seen:
         half = part.band.critical * part.received.std_errors
         low, high = float(part.received.values[0] - half[0]), float(part.received.values[0] + half[0])
+        range_ = f"{interval(low, high)}{scale[1]}"
         said = (
             "in no ring does the band that holds for all of them exclude zero; from the nearest alone, "
-            f"{names[0]}, a region may still receive {interval(low, high)} for one unit more everywhere in it."
+            f"{names[0]}, a region may still receive {range_} for {scale[0]} more everywhere in it."
         )
     else:
         said = f"the band that holds for all rings together excludes zero at {show_labels(seen, 8)}."
@@ -95,11 +101,11 @@ def _rings(fit: RingFit) -> str:
 def _free(spline: KernelSpline) -> str:
     limits = spline.band.limits()
     seen = spline.distances[(limits[:, 0] > 0) | (limits[:, 1] < 0)]
+    if not seen.size:
+        return "the band of the smooth curve holds zero everywhere."
     unit = spline.design.unit
     where = (
-        "the band of the smooth curve holds zero everywhere"
-        if not seen.size
-        else f"the band of the smooth curve excludes zero from {seen.min():.0f} to {seen.max():.0f} {unit}"
+        f"the band of the smooth curve excludes zero from {seen.min():.0f} to {seen.max():.0f} {unit}"
         if _is_one_stretch(spline, seen)
         else f"the band of the smooth curve excludes zero in parts between {seen.min():.0f} and {seen.max():.0f} {unit}"
     )
