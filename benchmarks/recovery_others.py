@@ -3,7 +3,8 @@
     python benchmarks/recovery_others.py [--rounds 300] [--workers 2] [--out docs/recovery-others.md]
 
 Grouped effects, missing outcomes, random effects, counts, two-stage least squares and GMM, the control function, the
-heteroskedasticity-robust moments for λ, GNS with two W. Same numbers whatever the number of workers.
+heteroskedasticity-robust moments for λ, GNS with two W, shares of channels, thresholds. Same numbers whatever the
+number of workers.
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ import scipy.sparse as sp
 import spillover as so
 from spillover.models.control_function import fit_control_function
 from spillover.models.generalised_moments import fit_error_moments
+from spillover.simulation.config import SystemConfig
+from spillover.simulation.designs import ready_estimator
 from spillover.simulation.estimators import CountEstimator, FitEstimator, RandomEstimator, TwoStageEstimator
 from spillover.simulation.harness import recover_estimator
 from spillover.simulation.spatial_panel import ErrorLaw, Regressor, SpatialPanelConfig
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
 from spillover.weights.weights import SpatialWeights
 
 X = (Regressor("x0", 1.0, 0.5),)
 OWN = (Regressor("x0", 1.0),)
 BESIDE = (Regressor("x0", 1.0, 0.5), Regressor("x1", 1.0, 0.5))  # the second is exogenous and helps to identify ρ
-TERMS = ("x0", "W*x0", "rho", "lambda", "direct: x0", "indirect: x0")
+TERMS = ("x0", "W*x0", "rho", "lambda", "direct: x0", "indirect: x0", "threshold", "shift: x0", "shift: W*x0")
+SYSTEM = SystemConfig(n_regions=100, n_periods=8, n_clusters=20)
 
 
 def ring_weights(n: int, size: int) -> SpatialWeights:
@@ -71,7 +76,7 @@ class Case:
     """A named design and its estimator."""
 
     name: str
-    config: SpatialPanelConfig
+    config: SpatialPanelConfig | SystemConfig | ThresholdPanelConfig
     estimator: Callable[..., Any]
 
 
@@ -80,6 +85,7 @@ def cases() -> tuple[Case, ...]:
     rings = ring_weights(100, 10)
     grouped = SpatialPanelConfig("sdm", 100, 8, regressors=X, rho=0.4, weights=rings)
     other = ring_weights(100, 20)
+    panel = SpatialPanelConfig("sdm", 100, 8, regressors=X, rho=0.4)
     endogenous = {"endogeneity": 0.6, "instrument": 0.7}
     return (
         Case("grouped effects, SDM", grouped, fit_rings),
@@ -128,6 +134,13 @@ def cases() -> tuple[Case, ...]:
             SpatialPanelConfig("gns", 100, 10, regressors=X, rho=0.4, lam=0.3, weights=rings, weights_error=other),
             FitEstimator("y ~ x0", "gns"),
         ),
+        Case("mediation", SYSTEM, ready_estimator(SYSTEM, quantity="share of spillover: talent")),
+        Case("threshold, SDM", (planted := ThresholdPanelConfig(panel, 0.3, 0.5)), ready_estimator(planted)),
+        Case(
+            "threshold in the spillover, SDM",
+            (next_door := ThresholdPanelConfig(panel, 0.3, 0.0, 0.8)),
+            ready_estimator(next_door),
+        ),
     )
 
 
@@ -136,9 +149,11 @@ def rows(case: Case, rounds: int, pool: ProcessPoolExecutor) -> list[str]:
     table = recover_estimator(case.config, case.estimator, rounds=rounds, seed=20_261_122, executor=pool)
     lines = []
     for line in table.lines:
-        if line.term in TERMS and line.sd > 0:
-            numbers = f"{line.bias:+.4f} ({line.bias_error:.4f}) | {line.sd:.4f} | {line.mean_std_error:.4f}"
-            lines.append(f"| {case.name} | {line.term} | {numbers} | {line.coverage:.3f} | {line.rounds} |")
+        if (line.term in TERMS or line.term.startswith("share of ")) and line.sd > 0:
+            error = f"{line.mean_std_error:.4f}" if np.isfinite(line.mean_std_error) else "–"
+            numbers = f"{line.bias:+.4f} ({line.bias_error:.4f}) | {line.sd:.4f} | {error}"
+            coverage = "–" if line.term.startswith("shift") else f"{line.coverage:.3f}"  # shifts have no interval
+            lines.append(f"| {case.name} | {line.term} | {numbers} | {coverage} | {line.rounds} |")
     return lines
 
 

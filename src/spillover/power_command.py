@@ -23,6 +23,23 @@ def power(
     effect: Annotated[
         str, typer.Option("--effect", help="indirect (the spillover), direct, total or rho.")
     ] = "indirect",
+    share: Annotated[
+        str | None,
+        typer.Option(
+            "--share",
+            help="A channel's share of --effect in the regional innovation system: talent, cooperation or informal.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="A value of q beyond which the effect of x differs. Panels are drawn then."),
+    ] = None,
+    shift: Annotated[
+        float | None, typer.Option("--shift", help="By how much beta is larger beyond the threshold; .5.")
+    ] = None,
+    neighbour_shift: Annotated[
+        float | None, typer.Option("--neighbour-shift", help="By how much theta is larger beyond it; 0.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="ols, slx, sar, sdm (the default), sem, sdem, sac or gns.")
     ] = None,
@@ -94,10 +111,20 @@ def power(
         effects=effects,
         neighbours=neighbours,
         weights=weights,
+        threshold=threshold,
+        shift=shift,
+        neighbour_shift=neighbour_shift,
     )
     question = {"effect": effect, "alpha": alpha, "target": target, "covariance": covariance}
     request = read_power_request(
-        options, design, question=question, grid_regions=grid_regions, grid_years=grid_years, rounds=rounds, seed=seed
+        options,
+        design,
+        question=question,
+        share=share,
+        grid_regions=grid_regions,
+        grid_years=grid_years,
+        rounds=rounds,
+        seed=seed,
     )
     with progress_on_screen() as progress:
         answer = answer_power(

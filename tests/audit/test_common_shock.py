@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import spillover as so
 from audit.maps import grouped_map, panel_of, shocked_panel
 from simulated import named_weights, nearest, row_standardised, simulate_sdm
+from spillover.audit.absorbed import absorb_groups
 from spillover.audit.common_shock import audit_common_shock
 from spillover.audit.focus import focus_effects
 from spillover.audit.group_shares import group_shares
 from spillover.audit.grouping import resolve_groups
-from spillover.audit.refit import refit
 from spillover.audit.rotate import averages, components, first_share, fit_without, standing_out, trend
 from spillover.errors import DesignError, WeightsError
 from spillover.models.likelihood import ConcentratedLikelihood, maximise
@@ -190,11 +188,15 @@ def test_a_w_without_links_inside_groups() -> None:
     w = named_weights(row_standardised(links))
     groups = {region: "even" if i % 2 == 0 else "odd" for i, region in enumerate(w.regions)}
     fit = so.fit("y ~ x0 + x1", simulate_sdm(w, 5, 1), w)
-    with pytest.raises(WeightsError, match="no link of W stays inside a group"):
-        audit_common_shock(fit, groups=groups)
-    known = replace(fit.panel, groups={"side": tuple(groups.values())})
-    part = audit_common_shock(refit(fit, panel=known))  # not asked for: said, and the rest is done
+    part = audit_common_shock(fit, groups=groups)
     assert any("no link of W stays inside a group" in why for why in part.skipped)
+    # Only the comparison with links inside groups is lost; that with the same W needs none.
+    grouping = resolve_groups(fit, groups)
+    assert grouping is not None
+    pair = absorb_groups(fit, "x0", grouping)
+    assert pair.grouped.spillover is not None
+    assert part.facts["common_shock.same_w_grouped.spillover"] == pytest.approx(pair.grouped.spillover.value)
+    assert "common_shock.exact.spillover" not in part.facts
 
 
 def test_groups_of_one_region_drop_out_by_name() -> None:
@@ -213,7 +215,7 @@ def test_where_groups_cannot_identify_rho_slx_takes_over() -> None:
     groups = {region: f"g{i // 5}" for i, region in enumerate(w.regions)}
     fit = so.fit("y ~ x0", simulate_sdm(w, 6, 1, beta=(1.0,), theta=(0.5,)), w)
     part = audit_common_shock(fit, groups=groups)
-    assert any("sdm model" in why for why in part.skipped)
+    assert any("SDM model" in why for why in part.skipped)
 
 
 def naive_rho(fit: SpatialFit, codes: FloatArray, *, lag_first: bool) -> float:

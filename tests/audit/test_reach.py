@@ -11,7 +11,7 @@ import pytest
 import spillover as so
 from audit.maps import panel_of
 from simulated import lattice, named_weights, nearest, row_standardised, simulate_sdm
-from spillover.audit.reach import audit_reach, far_ring, spillover_influence
+from spillover.audit.reach import audit_reach, far_ring
 from spillover.errors import OptionError
 from spillover.models.result import SpatialFit
 from spillover.panel.panel import Panel
@@ -45,15 +45,6 @@ def test_every_reach_is_the_w_of_so_many_nearest() -> None:
     own = fit.effects(variables=["x0"]).estimate[1]
     assert part.facts["reach.growth.spillover"] == pytest.approx(part.facts["reach.longest.spillover"] - own)
     part.to_dict()
-
-
-def test_influence_adds_up_to_the_clustered_error() -> None:
-    for model in ("slx", "sdm"):
-        fit = placed_fit(model=model)
-        error = fit.effects(variables=["x0"]).std_error[1]
-        total = np.sqrt(sum(value**2 for value in spillover_influence(fit, "x0").values()))
-        # SDM: the shared part of the score of ρ is left out, a few per cent here.
-        assert total == pytest.approx(error, rel=1e-9 if model == "slx" else 0.1)
 
 
 def test_without_a_map_w_is_widened_by_steps() -> None:

@@ -83,7 +83,7 @@ def test_environment_in_standard_deviations_and_refusals(weights: SpatialWeights
         moderate_environment("y ~ x", panel.with_variables({"policy": -panel["policy"]}), weights, treatment="x")
     with pytest.raises(OptionError, match="two parts or more"):
         moderate_environment("y ~ x", panel, weights, treatment="x", parts=("policy",))
-    with pytest.raises(OptionError, match="two parts or more"):
+    with pytest.raises(OptionError, match="are its parts"):
         moderate_environment("y ~ x", panel, weights, treatment="x", moderators="policy")
 
 

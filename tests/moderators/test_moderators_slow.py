@@ -11,11 +11,9 @@ from spillover.models.fit import fit
 from spillover.moderators.strength import fit_moderated_rho
 from spillover.moderators.strength_score import lm_moderated_rho
 from spillover.moderators.threshold import fit_threshold
-from spillover.panel.panel import Panel
 from spillover.simulation.config import SystemConfig
-from spillover.simulation.planted import PlantedThresholds
+from spillover.simulation.planted import PlantedStrength, PlantedThresholds
 from spillover.weights.distance import build_exponential
-from spillover.weights.weights import SpatialWeights
 
 pytestmark = pytest.mark.slow
 
@@ -46,32 +44,6 @@ def test_the_environment_elasticity_of_the_reference_system_is_recovered() -> No
     assert np.mean(covered) > 0.85  # 40 panels: .95 less three binomial sd of .034
 
 
-def draw_strength(
-    weights: SpatialWeights,
-    t: int,
-    seed: int,
-    *,
-    slope: float,
-    loading: float,
-    mean: float,
-    smooth: bool,
-    periods: bool,
-) -> Panel:
-    """ρ_i = .4 + slope·z; shocks load on z; z in patches or independent, standardised."""
-    rng = np.random.default_rng(seed)
-    n = weights.n
-    x = rng.normal(size=(n, t)) + rng.normal(size=(n, 1))
-    z = rng.normal(size=n)
-    if smooth:
-        z = weights.engine.multiplier(0.8).solve(z)
-    z = (z - z.mean()) / z.std()
-    right = x + 0.5 * weights.lag(x) + rng.normal(size=(n, 1)) + rng.normal(size=(n, t))
-    if periods:
-        right = right + (1.0 + loading * z)[:, None] * rng.normal(size=(1, t))
-    y = np.linalg.solve(np.eye(n) - np.diag(0.4 + slope * z) @ weights.matrix.toarray(), right)
-    return Panel(weights.regions, tuple(range(t)), {"y": y, "x": x, "z": z[:, None] + mean + np.zeros(t)})
-
-
 @pytest.mark.parametrize(
     ("loading", "mean", "smooth", "effects"),
     [
@@ -87,7 +59,7 @@ def test_size_of_the_score_test(loading: float, mean: float, smooth: bool, effec
     periods = effects == "two-way"
     rejected = 0
     for seed in range(500):
-        panel = draw_strength(weights, 10, seed, slope=0.0, loading=loading, mean=mean, smooth=smooth, periods=periods)
+        panel = PlantedStrength(loading=loading, mean=mean, smooth=smooth, periods=periods).draw(weights, seed)
         plain = fit("y ~ x", panel, weights, effects=effects, covariance="information")  # type: ignore[arg-type]
         rejected += lm_moderated_rho(plain, "z").p_value < 0.05
     assert 0.03 <= rejected / 500 <= 0.07
@@ -99,7 +71,7 @@ def test_coverage_of_a_moderated_strength() -> None:
     inside = np.zeros(2)
     values = []
     for seed in range(200):
-        panel = draw_strength(weights, 10, seed, slope=0.1, loading=0.0, mean=0.0, smooth=True, periods=True)
+        panel = PlantedStrength(slope=0.1, smooth=True).draw(weights, seed)
         found = fit_moderated_rho("y ~ x", panel, weights, moderators="z", covariance="information")
         limits = found.estimates.confint()[-2:]
         inside += (limits[:, 0] <= [0.4, 0.1]) & (limits[:, 1] >= [0.4, 0.1])

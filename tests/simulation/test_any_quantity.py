@@ -113,7 +113,7 @@ def test_a_channels_share() -> None:
     assert small.size is not None
     answer = answer_power(SYSTEM, TALENT, estimator=share_of_talent, rounds=10)
     assert answer.closed is None
-    assert "share of spillover: talent of 0.46 is seen in" in answer.text()
+    assert "a share of 46 % of the spillover through talent is seen in" in answer.text()
     assert "an estimator of your own" in answer.text()
 
 

@@ -139,7 +139,7 @@ def test_a_design_file(tmp_path: Path) -> None:
         run(str(file), "--grid-regions", "30")
     file.write_text("[system]\nn_regions = 40\nn_periods = 4\nn_clusters = 8\n")
     text = run(str(file), "--rounds", "4")
-    assert "no closed form: a SystemConfig" in text
+    assert "no closed form: the regional innovation system" in text
     assert "a spillover of" in text
 
 

@@ -170,7 +170,12 @@ def test_large_systems_are_quick():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"talent_per_cluster": 1e30}, {"cluster_sd": 5.0, "talent_per_cluster": 1e25}, {"persistence": 0.999, "innovation_sd": 3.0}]
+    "wrong",
+    [
+        {"talent_per_cluster": 1e30},
+        {"cluster_sd": 5.0, "talent_per_cluster": 1e25},
+        {"persistence": 0.999, "innovation_sd": 3.0},
+    ],
 )
 def test_a_system_that_runs_away_is_told_in_words(wrong: dict[str, float]) -> None:
     with pytest.raises(OptionError, match="too large"), np.errstate(over="ignore", invalid="ignore"):

@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from spillover.audit.change import Change, Influence, by_region, compare, influence
 from spillover.audit.focus import Effect, FocusEffects, focus_effects
 from spillover.audit.grouping import Grouping
 from spillover.audit.refit import refit
 from spillover.audit.replay import Replay
 from spillover.errors import DesignError
 from spillover.models.result import SpatialFit
+from spillover.models.robust import cluster_factor
 
 LEAST_REGIONS = 10
 
@@ -28,11 +30,12 @@ LEAST_REGIONS = 10
 class AbsorbedPair:
     """Effects in the SLX model: with ordinary period effects and with group × period effects.
 
-    regions : in groups of two regions or more, on which the latter rest.
+    changes : effect → the latter less the former.   regions : in groups of two or more, on which the latter rest.
     """
 
     ordinary: FocusEffects
     grouped: FocusEffects
+    changes: dict[str, Change]
     regions: int
 
 
@@ -75,7 +78,25 @@ def absorb_groups(fit: SpatialFit, variable: str, grouping: Grouping, level: flo
         return Effect(value, error, p, value - half, value + half, df)
 
     spillover = effect("spillover") if ordinary.spillover is not None else None
-    return AbsorbedPair(ordinary, FocusEffects(variable, effect("own"), spillover), count)
+    grouped = FocusEffects(variable, effect("own"), spillover)
+    changes = compare(ordinary, grouped, influence(slx, variable), _influence(inside, slx.design.regions, factor))
+    return AbsorbedPair(ordinary, grouped, changes, count)
+
+
+def _influence(inside: Replay, regions: tuple[str, ...], factor: float) -> Influence:
+    """What each region adds to the errors of the two effects with group × period effects."""
+    n, t = inside.shape
+    flat = inside.z.reshape(inside.k, n * t)
+    bread = np.linalg.inv(flat @ flat.T)
+    y = inside._demean(inside.y).ravel()
+    scores = np.einsum("knt,nt->nk", inside.z, (y - (bread @ (flat @ y)) @ flat).reshape(n, t)) @ bread
+    scores *= factor * float(np.sqrt(cluster_factor(inside.transformation, inside.k)))
+    own, spread = np.zeros(inside.k), np.zeros(inside.k)
+    own[inside.own] = 1.0
+    if inside.neighbour is not None and inside.w_x is not None:
+        own[inside.neighbour] = inside.w_x.diagonal().sum() / n
+        spread[inside.neighbour] = inside.w_x.sum() / n - own[inside.neighbour]
+    return {"own": by_region(regions, scores @ own), "spillover": by_region(regions, scores @ spread)}
 
 
 def _check_rank(z: np.ndarray) -> None:

@@ -133,7 +133,9 @@ def audit_fit(
     verdicts = {effect: decide(effect, facts, table) for effect in effects}
     if rules is None:
         verdicts = {key: each for key, each in verdicts.items() if rests_on_facts(each, table, facts, chosen)}
-    words = f"{fit.spec.model.upper()} with {fit.spec.effects_in_words} effects, {fit.spec.formula}"
+    effects_used = fit.spec.effects_in_words
+    used = "without effects" if effects_used == "none" else f"with {effects_used} effects"
+    words = f"{fit.spec.model.upper()} {used}, {fit.spec.formula}"
     return Audit(name, words, verdicts, ordered, table, int(seed))
 
 

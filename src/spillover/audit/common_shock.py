@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spillover.audit.absorbed import absorb_groups
+from spillover.audit.change import Change, change_facts, compare, influence
 from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
-from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
+from spillover.audit.focus import FocusEffects, choose_variable
 from spillover.audit.group_shares import GroupShare, group_shares
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
 from spillover.audit.residuals import measure_component
 from spillover.audit.rotate import averages, components, first_share, fit_without, joint_components, standing_out
+from spillover.audit.wording import cells, is_cross_section, one_effect, too_few, varies
 from spillover.errors import DesignError, EstimationError, SpilloverError, SpilloverWarning, WeightsError, show_labels
 from spillover.models.result import SpatialFit
 from spillover.models.spec import Groups
@@ -30,18 +32,6 @@ LEAST_PERIODS = 8  # below it loadings and factors of a region rest on a handful
 LEAST_LEFT = 4  # periods that the averages of all variables must leave
 TOGETHER = 0.05  # p-value from which the regressor counts as moving together over the map
 MUCH = 0.10  # share beyond chance from which a variable counts as shared by groups
-
-
-@dataclass
-class _Found(Findings):
-    """Findings of refitted models."""
-
-    def add(self, fit: SpatialFit, key: str, words: str, name: str | None = None) -> FocusEffects:
-        """Rows and facts of one more fit."""
-        effects = focus_effects(fit, name or self.variable)
-        self.rows += effect_rows(fit, effects, evidence="model", what=words)
-        self.facts |= effect_facts(f"common_shock.{key}", effects)
-        return effects
 
 
 def audit_common_shock(
@@ -79,28 +69,29 @@ def audit_common_shock(
     Raises
     ------
     DesignError : groups that were asked for and divide nothing. WeightsError : `within` crosses groups (the effect of
-    W y beside group × period effects would be an artefact), or no link stays inside a group.
+    W y beside group × period effects would be an artefact). Where no link of W stays inside a group, the comparison
+    with links inside groups is left out, and that with the same W stays.
 
     Factors are treated as known, so intervals of the factor models are a little short.
     """
     name = choose_variable(fit, variable)
-    found = _Found(name)
-    as_fitted = found.add(fit, "as_fitted", "as fitted")
+    found = Findings(name)
+    as_fitted = found.add(fit, "common_shock.as_fitted", evidence="model", what="as fitted")
     grouping = resolve_groups(fit, groups)
     if grouping is None:
-        found.skipped.append("Effects of groups: no groups of regions are known; name them with groups=….")
+        found.skipped.append("Effects of groups: no groups of regions are known (option groups).")
     else:
         progress("what groups share", 0.1)
         _look_at_shares(found, fit, grouping)
         progress("effects of groups and periods", 0.3)
-        _look_inside(found, fit, grouping, within, asked=groups is not None or within is not None)
+        _look_inside(found, fit, grouping, within)
         _absorb(found, fit, grouping)
     progress("common factors", 0.6)
     _look_at_factors(found, fit, as_fitted, factors)
     return found.part("common-shock", QUESTION)
 
 
-def _look_at_shares(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
+def _look_at_shares(found: Findings, fit: SpatialFit, grouping: Grouping) -> None:
     shares = group_shares(fit, grouping, found.variable)
     for each in shares:
         found.rows.append(
@@ -123,8 +114,8 @@ def _look_at_shares(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
     }
     lagged = total.get(f"W*{found.variable}")
     text = (
-        f"{grouping.name.capitalize()} × period means account for {100 * outcome.share:.0f} % of what varies within "
-        f"regions in {outcome.variable} and for {100 * regressor.share:.0f} % in {regressor.variable}; "
+        f"{_title(cells(grouping, fit))} means account for {100 * outcome.share:.0f} % of what "
+        f"{varies(fit)} in {outcome.variable} and for {100 * regressor.share:.0f} % in {regressor.variable}; "
         f"{100 * outcome.chance:.0f} % would be chance."
     )
     if lagged is not None:
@@ -151,9 +142,7 @@ def _tell_period(shares: list[GroupShare], outcome: GroupShare) -> str:
 # -- groups ------------------------------------------------------------------------------------------------
 
 
-def _look_inside(
-    found: _Found, fit: SpatialFit, grouping: Grouping, weights: SpatialWeights | None, *, asked: bool
-) -> None:
+def _look_inside(found: Findings, fit: SpatialFit, grouping: Grouping, weights: SpatialWeights | None) -> None:
     if fit.weights is None:
         found.skipped.append("Effects of groups with neighbours: the model has no W.")
         return
@@ -162,9 +151,9 @@ def _look_inside(
         panel = fit.panel.select(regions=inside.regions)
         inside = inside.align(panel.regions)
     except WeightsError as error:
-        if asked:
+        if weights is not None:
             raise
-        found.skipped.append(f"Effects of groups: {reason(error)}.")
+        found.skipped.append(f"Effects of groups with links inside {grouping.plural} only: {reason(error)}.")
         return
     gone = [region for region in fit.panel.regions if region not in set(panel.regions)]
     said: list[str] = []
@@ -173,8 +162,9 @@ def _look_inside(
         return
     model, effects, words = grouped
     ordinary = refit(model, panel=panel, weights=inside, groups=None)
-    plain = found.add(ordinary, "ordinary", f"links inside {grouping.plural}, period effects")
-    found.sentences.append(_tell_groups(grouping, plain, effects, len(panel.regions), words))
+    label = f"links inside {grouping.plural}, {_ordinary(fit)}"
+    plain = found.add(ordinary, "common_shock.ordinary", evidence="model", what=label)
+    found.sentences.append(_tell_groups(fit, grouping, plain, effects, len(panel.regions), words))
     if gone:
         lost = sorted(set(grouping.labels) - {grouping.mapping[region] for region in panel.regions})
         found.sentences.append(
@@ -185,7 +175,7 @@ def _look_inside(
 
 
 def _try(
-    found: _Found,
+    found: Findings,
     fit: SpatialFit,
     panel: Panel,
     inside: SpatialWeights,
@@ -207,53 +197,67 @@ def _try(
             except WeightsError:
                 raise
             except (DesignError, EstimationError) as error:
-                found.skipped.append(f"Group × period effects in a {model} model: {reason(error)}.")
+                found.skipped.append(
+                    f"{_title(cells(grouping, fit))} effects in a {model.upper()} model: {reason(error)}."
+                )
                 continue
         said += [f"{str(each.message)[:1].upper()}{str(each.message)[1:]}." for each in caught]
-        words = f"links inside {grouping.plural}, {grouping.name} × period effects"
+        words = f"links inside {grouping.plural}, {cells(grouping, fit)} effects"
         words += "" if model == fit.spec.model else f" ({model})"
-        return made, found.add(made, "exact", words), model
+        return made, found.add(made, "common_shock.exact", evidence="model", what=words), model
     return None
 
 
-def _absorb(found: _Found, fit: SpatialFit, grouping: Grouping) -> None:
+def _absorb(found: Findings, fit: SpatialFit, grouping: Grouping) -> None:
     """The same W with ordinary and with group × period effects, in an SLX model."""
     if fit.weights is None:
         return
     try:
         pair = absorb_groups(fit, found.variable, grouping)
     except SpilloverError as error:
-        found.skipped.append(f"The same neighbours with {grouping.name} × period effects: {reason(error)}.")
+        found.skipped.append(f"The same neighbours with {cells(grouping, fit)} effects: {reason(error)}.")
         return
     for key, effects in (("same_w_ordinary", pair.ordinary), ("same_w_grouped", pair.grouped)):
         found.facts |= effect_facts(f"common_shock.{key}", effects)
-        words = "period effects" if key == "same_w_ordinary" else f"{grouping.name} × period effects"
+        words = _ordinary(fit) if key == "same_w_ordinary" else f"{cells(grouping, fit)} effects"
         found.rows += effect_rows(fit, effects, evidence="model", what=f"the same W, {words} (slx)")
+    found.facts |= change_facts("common_shock.same_w", pair.changes)
     if pair.ordinary.spillover is not None and pair.grouped.spillover is not None:
         found.sentences.append(
             f"With all neighbours, across borders too, and no spatial lag of the outcome (SLX), the spillover is "
-            f"{told(pair.ordinary.spillover)} with ordinary period effects and {told(pair.grouped.spillover)} with one "
-            f"effect per {grouping.name} and period."
+            f"{told(pair.ordinary.spillover)} with {_ordinary(fit)} and {told(pair.grouped.spillover)} with "
+            f"{one_effect(grouping, fit)} ({tell_p(pair.changes['spillover'].p_value)} for the difference)."
         )
 
 
-def _tell_groups(grouping: Grouping, plain: FocusEffects, exact: FocusEffects, n: int, model: str) -> str:
-    where = f"With links inside {grouping.plural} only ({n} regions, {model})"
+def _ordinary(fit: SpatialFit) -> str:
+    return "no effects of groups" if is_cross_section(fit) else "ordinary period effects"
+
+
+def _title(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _tell_groups(
+    fit: SpatialFit, grouping: Grouping, plain: FocusEffects, exact: FocusEffects, n: int, model: str
+) -> str:
+    where = f"With links inside {grouping.plural} only ({n} regions, {model.upper()})"
     parts = []
     if plain.spillover is not None and exact.spillover is not None:
         parts.append(
-            f"the spillover is {told(plain.spillover)} with ordinary period effects and {told(exact.spillover)} with "
-            f"one effect per {grouping.name} and period"
+            f"the spillover is {told(plain.spillover)} with {_ordinary(fit)} and {told(exact.spillover)} with "
+            f"{one_effect(grouping, fit)}"
         )
     parts.append(f"the effect at home {told(plain.own)} and {told(exact.own)}")
     text = f"{where} " + "; ".join(parts) + "."
     if plain.spillover is None or exact.spillover is None:
         return text
+    when = "" if is_cross_section(fit) else " in a period"
     shrunk = abs(exact.spillover.value) < 0.5 * abs(plain.spillover.value)
     if is_lost(plain.spillover, exact.spillover):
-        return text + f" What regions of one {grouping.name} share in a period carries the spillover."
+        return text + f" What regions of one {grouping.name} share{when} carries the spillover."
     if shrunk:
-        return text + f" More than half of it is shared by the regions of a {grouping.name} in a period."
+        return text + f" More than half of it is shared by the regions of a {grouping.name}{when}."
     if exact.spillover.p_value < 0.05:
         return text + f" It is there also between regions of one {grouping.name}."
     return text
@@ -262,12 +266,12 @@ def _tell_groups(grouping: Grouping, plain: FocusEffects, exact: FocusEffects, n
 # -- factors -----------------------------------------------------------------------------------------------
 
 
-def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, factors: int) -> None:
+def _look_at_factors(found: Findings, fit: SpatialFit, as_fitted: FocusEffects, factors: int) -> None:
     t = fit.design.shape[1]
     segments = len(fit.design.transformation.segment_means)
     if t < LEAST_PERIODS or not fit.spec.has_region_effects:
         found.skipped.append(
-            f"Common factors with loadings by region: {t} periods are too few, {LEAST_PERIODS} are needed."
+            f"Common factors with loadings by region: {too_few(t, LEAST_PERIODS)}."
             if t < LEAST_PERIODS
             else "Common factors with loadings by region: the model has no region effects."
         )
@@ -275,6 +279,7 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
     share, chance = first_share(fit)
     found.facts |= {"common_shock.first_component_share": share, "common_shock.first_component_chance": chance}
     told_rows = []
+    before = influence(fit, found.variable)
     chosen = f"components_{min(max(standing_out(fit), 1), factors)}"
     _look_at_movement(found, fit)
     for key, words, make in _factor_models(fit, found.variable, factors):
@@ -286,11 +291,13 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
         except SpilloverError as error:
             found.skipped.append(f"{words}: {reason(error)}.")
             continue
-        effects = found.add(rotated.fit, key, words, rotated.names[found.variable])
+        short = rotated.names[found.variable]
+        effects = found.add(rotated.fit, f"common_shock.{key}", short, evidence="model", what=words)
+        changes = compare(as_fitted, effects, before, influence(rotated.fit, short))
         told_rows.append((words, effects))
         for name, prefix in ((chosen, "factors"), ("joint_1", "factors_joint_1"), ("joint_2", "factors_joint_2")):
             if key == name:
-                found.facts |= _named(prefix, effects)
+                found.facts |= _named(prefix, effects, changes)
     text = (
         f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
         f"independent errors would give up to about {100 * chance:.0f} %, persistent ones more."
@@ -298,16 +305,16 @@ def _look_at_factors(found: _Found, fit: SpatialFit, as_fitted: FocusEffects, fa
     found.sentences.append(text + _tell_factors(as_fitted, told_rows))
 
 
-def _named(prefix: str, effects: FocusEffects) -> dict[str, float]:
-    """`factors.estimate.own`, `factors.p_value.own`, …"""
-    facts = effect_facts(prefix, effects)
+def _named(prefix: str, effects: FocusEffects, changes: Mapping[str, Change]) -> dict[str, float]:
+    """`factors.estimate.own`, `factors.p_value.own`, `factors.change_p_value.own`, …"""
+    facts = effect_facts(prefix, effects) | change_facts(prefix, changes)
     return {
         name.replace(f"{prefix}.", f"{prefix}.estimate.").replace(f"{prefix}_", f"{prefix}."): value
         for name, value in facts.items()
     }
 
 
-def _look_at_movement(found: _Found, fit: SpatialFit) -> None:
+def _look_at_movement(found: Findings, fit: SpatialFit) -> None:
     """Whether the regressor moves together over the map: a factor that it does not follow cannot pass for an effect."""
     design = fit.design
     regressor = np.asarray(design.block[design.own[found.variable]])

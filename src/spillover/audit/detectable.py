@@ -128,9 +128,11 @@ def _row(fit: SpatialFit, kind: str, effect: Effect, relevant: float, plausible:
 
 
 def _periods(fit: SpatialFit, name: str, kind: str, effect: Effect, relevant: float, skipped: list[str]) -> int | None:
-    """Periods from which the relevant size is seen; None where that is not known or beyond `MOST_PERIODS`."""
+    """Periods from which the relevant size is seen; None where that is not known, or they are too many or but one."""
     shift = detectable_shift(ALPHA, TARGET, effect.df)
     t = len(fit.design.periods)
+    if not fit.panel.is_panel:
+        return None  # a cross-section has no more of them
     if shift * effect.std_error <= relevant:
         return t
     try:
@@ -243,5 +245,6 @@ def _sentence(fit: SpatialFit, kind: str, row: dict[str, Any]) -> str:
     if row["regions"] is not None:
         ways.append(f"about {row['regions']} regions like these")
     if not ways:
-        return f"{told} No number of periods up to {MOST_PERIODS} or of regions up to {MOST_REGIONS:,} would do."
+        periods = f"of periods up to {MOST_PERIODS} or " if fit.panel.is_panel else ""
+        return f"{told} No number {periods}of regions up to {MOST_REGIONS:,} would do."
     return f"{told} It would take {' or '.join(ways)}."

@@ -15,6 +15,7 @@ from spillover.audit.part import AuditPart
 from spillover.audit.replay import Replay, can_replay
 from spillover.audit.residuals import measure_component, measure_serial, measure_shared, variance_shares
 from spillover.audit.wild import LEAST_CLUSTERS, WildTest, wild_test
+from spillover.audit.wording import is_cross_section
 from spillover.diagnostics.dependence import weighted_cd_test
 from spillover.diagnostics.panel_tests import heteroskedasticity_test, serial_correlation_test
 from spillover.errors import SpilloverError, SpilloverWarning
@@ -118,7 +119,8 @@ def _describe_residuals(
     design, residuals = fit.design, fit.residuals
     serial = measure_serial(residuals, design.transformation, design.periods)
     if serial is None:
-        skipped.append("Serial correlation: four neighbouring periods are needed.")
+        if len(design.periods) > 1:
+            skipped.append("Serial correlation: four neighbouring periods are needed.")
     else:
         facts["errors.serial_correlation"] = serial.corrected
         facts["errors.serial_correlation_raw"] = serial.raw
@@ -142,11 +144,12 @@ def _describe_residuals(
             skipped.append(f"Shocks shared inside {grouping.plural}: the effects of the model remove them.")
         else:
             shared = measure_shared(residuals, codes, seed=seed)
+            when = "" if is_cross_section(fit) else " in a period"
             facts["errors.group_share"], facts["errors.group_p_value"] = shared.share, shared.p_value
             if shared.p_value <= SHARED_LEVEL:
                 sentences.append(
                     f"Regions of one {grouping.name} share shocks: {100 * shared.share:.0f} % of the residual variance "
-                    f"is common to a {grouping.name} in a period."
+                    f"is common to a {grouping.name}{when}."
                 )
     shares = np.sort(variance_shares(residuals))[::-1]
     largest = fit.panel.names[int(np.argmax(variance_shares(residuals)))]
@@ -210,6 +213,8 @@ def _kinds(
 ) -> Iterator[tuple[CovarianceName, float | None]]:
     for kind in KINDS:
         if kind == "cluster-group" and fit.spec.groups is None:
+            continue
+        if kind in ("two-way-cluster", "driscoll-kraay") and is_cross_section(fit):
             continue
         yield kind, None  # type: ignore[misc]
     if fit.panel.geometry is None:
@@ -317,7 +322,9 @@ def _sentence(effect: str, clustered: Effect, base: Effect, facts: dict[str, flo
             f"({_p(p)})."
         )
     verdict = "told apart from zero" if p <= LEVEL else "not told apart from zero"
-    return f"{told}; it is {verdict} ({_p(p)})."
+    wild = [name for name in ("region", "group") if f"errors.p_value_wild_{name}.{effect}" in facts]
+    test = f"a wild bootstrap by {' and by '.join(wild)}" if wild else "errors clustered by region"
+    return f"{told}; by {test} it is {verdict} ({_p(p)})."
 
 
 def _p(value: float) -> str:

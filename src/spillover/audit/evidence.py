@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spillover.audit.focus import Effect, FocusEffects
+from spillover.audit.focus import Effect, FocusEffects, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.errors import SpilloverError
 from spillover.models.result import SpatialFit
@@ -24,6 +24,17 @@ class Findings:
     facts: dict[str, float] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+
+    def add(self, fit: SpatialFit, facts: str = "", of: str | None = None, **labels: Any) -> FocusEffects:
+        """The effects of one more fit, with their rows and, under the prefix `facts`, their facts.
+
+        of : the regressor under its name in that fit, where it is another one.   labels : columns of the rows.
+        """
+        effects = focus_effects(fit, of or self.variable)
+        self.rows += effect_rows(fit, effects, **labels)
+        if facts:
+            self.facts |= effect_facts(facts, effects)
+        return effects
 
     def part(self, name: str, question: str) -> AuditPart:
         """The finished part."""

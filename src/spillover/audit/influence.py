@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from spillover.audit.evidence import Findings, both, called, effect_facts, effect_rows, number, reason
-from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
+from spillover.audit.evidence import Findings, both, called, number, reason
+from spillover.audit.focus import Effect, FocusEffects, choose_variable
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.light import light
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
 from spillover.audit.shifted import refit_periods
 from spillover.audit.small_counts import count, leave_small
+from spillover.audit.wording import too_few, varies, with_errors
 from spillover.errors import SpilloverError, SpilloverWarning, show_labels
 from spillover.models.result import SpatialFit
 from spillover.models.spec import Groups
@@ -27,6 +28,7 @@ MOST = 250  # regions left out one at a time; beyond, those with the largest sha
 MOST_LARGE, LARGE = 40, 1_000  # the same for maps of more regions than LARGE, where one fit takes longer
 SMALL_COUNT = 20.0
 LEVEL = 0.05
+LEAST_FOR_HALVES = 4
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,6 @@ class Left:
     name: str
     effects: FocusEffects
     also: tuple[str, ...] = ()
-
-
-@dataclass
-class _Found(Findings):
-    base: FocusEffects = field(kw_only=True)
-
-    def add(self, fit: SpatialFit, effects: FocusEffects, without: str, name: str) -> None:
-        self.rows += effect_rows(fit, effects, without=without, name=name)
 
 
 def audit_influence(
@@ -84,16 +78,16 @@ def audit_influence(
     name = choose_variable(fit, variable)
     if counts is not None:
         _ = fit.panel[counts]
-    found = _Found(name, base=focus_effects(fit, name))
+    found = Findings(name)
     grouping = resolve_groups(fit, groups)
-    found.add(fit, found.base, "nothing", "")
+    base = found.add(fit, without="nothing", name="")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SpilloverWarning)
         shares = _look_at_shares(found, fit)
-        _leave_regions(found, fit, shares, lambda text, share: progress(text, 0.6 * share))
-        _leave_periods(found, fit)
+        _leave_regions(found, fit, base, shares, lambda text, share: progress(text, 0.6 * share))
+        _leave_periods(found, fit, base)
         progress("halves and groups", 0.7)
-        _leave_groups(found, fit, grouping)
+        _leave_groups(found, fit, base, grouping)
         _compare_halves(found, fit)
         progress("small counts", 0.9)
         leave_small(found, fit, counts, small)
@@ -104,7 +98,7 @@ def audit_influence(
 # -- who varies ----------------------------------------------------------------------------------------------
 
 
-def _look_at_shares(found: _Found, fit: SpatialFit) -> FloatArray:
+def _look_at_shares(found: Findings, fit: SpatialFit) -> FloatArray:
     """(n,) share of each region in the within variance of the regressor; rows and facts of the largest."""
     design, panel = fit.design, fit.panel
     n = len(design.regions)
@@ -120,7 +114,7 @@ def _look_at_shares(found: _Found, fit: SpatialFit) -> FloatArray:
     told_top = ", ".join(f"{called(panel, panel.regions[i])} {100 * shares['variable'][i]:.0f} %" for i in top)
     first = int(np.argmax(shares["outcome"]))
     found.sentences.append(
-        f"Of what varies within regions in {found.variable}, the largest shares are those of {told_top} (an even share "
+        f"Of what {varies(fit)} in {found.variable}, the largest shares are those of {told_top} (an even share "
         f"is {100 / n:.1f} %); of the outcome, {called(panel, panel.regions[first])} has "
         f"{100 * shares['outcome'][first]:.0f} %."
     )
@@ -130,7 +124,9 @@ def _look_at_shares(found: _Found, fit: SpatialFit) -> FloatArray:
 # -- one at a time -------------------------------------------------------------------------------------------
 
 
-def _leave_regions(found: _Found, fit: SpatialFit, shares: FloatArray, progress: Progress) -> None:
+def _leave_regions(
+    found: Findings, fit: SpatialFit, base: FocusEffects, shares: FloatArray, progress: Progress
+) -> None:
     panel = light(fit)
     regions = panel.regions
     most = MOST_LARGE if len(regions) > LARGE else MOST
@@ -148,63 +144,59 @@ def _leave_regions(found: _Found, fit: SpatialFit, shares: FloatArray, progress:
         if made is None:
             continue
         also = tuple(called(panel, region) for region in kept if region not in set(made.panel.regions))
-        left.append(Left("region", name, focus_effects(made, found.variable), also))
-        found.add(made, left[-1].effects, "region", name)
-    _summarise(found, "region", left)
+        left.append(Left("region", name, found.add(made, without="region", name=name), also))
+    _summarise(found, fit, base, "region", left)
 
 
-def _leave_periods(found: _Found, fit: SpatialFit) -> None:
+def _leave_periods(found: Findings, fit: SpatialFit, base: FocusEffects) -> None:
     periods = fit.panel.periods
     least = 3 if fit.spec.has_region_effects else 2
     if len(periods) < least:
-        found.skipped.append(f"Leaving out one period at a time: {len(periods)} periods are too few.")
+        found.skipped.append(f"Leaving out one period at a time: {too_few(len(periods), least)}.")
         return
     left = []
     for gone in periods:
         kept = tuple(period for period in periods if period != gone)
         made = _try(found, str(gone), partial(refit_periods, fit, kept))
         if made is not None:
-            left.append(Left("period", str(gone), focus_effects(made, found.variable)))
-            found.add(made, left[-1].effects, "period", str(gone))
-    _summarise(found, "period", left)
+            left.append(Left("period", str(gone), found.add(made, without="period", name=str(gone))))
+    _summarise(found, fit, base, "period", left)
 
 
-def _leave_groups(found: _Found, fit: SpatialFit, grouping: Grouping | None) -> None:
+def _leave_groups(found: Findings, fit: SpatialFit, base: FocusEffects, grouping: Grouping | None) -> None:
     if grouping is None:
-        found.skipped.append("Leaving out one group at a time: no groups are known; name them with groups=….")
+        found.skipped.append("Leaving out one group at a time: no groups of regions are known (option groups).")
         return
     left, panel = [], light(fit)
     for label in sorted(grouping.members):
         kept = [region for region, own in grouping.mapping.items() if own != label]
         made = _try(found, label, partial(refit, fit, panel=panel.select(regions=kept)))
         if made is not None:
-            left.append(Left(grouping.name, label, focus_effects(made, found.variable)))
-            found.add(made, left[-1].effects, "group", label)
-    _summarise(found, "group", left)
+            left.append(Left(grouping.name, label, found.add(made, without="group", name=label)))
+    _summarise(found, fit, base, "group", left)
 
 
-def _compare_halves(found: _Found, fit: SpatialFit) -> None:
+def _compare_halves(found: Findings, fit: SpatialFit) -> None:
+    """Earlier against later periods; of an odd number the later half has one more, and no period is in both."""
     periods = fit.panel.periods
     t = len(periods)
-    half = (t + 1) // 2
-    if half < 2 or t < 4:
-        found.skipped.append(f"Earlier against later periods: {t} periods are too few.")
+    if t < LEAST_FOR_HALVES:
+        found.skipped.append(f"Earlier against later periods: {too_few(t, LEAST_FOR_HALVES)}.")
         return
+    half = t // 2
     said = []
-    for key, words, kept in (("first_half", "first", periods[:half]), ("second_half", "second", periods[-half:])):
+    for key, kept in (("first_half", periods[:half]), ("second_half", periods[half:])):
         span = f"{kept[0]}–{kept[-1]}"
         made = _try(found, f"all but {span}", partial(refit_periods, fit, kept))
         if made is None:
             continue
-        effects = focus_effects(made, found.variable)
-        found.add(made, effects, f"all but the {words} half of the periods", span)
-        found.facts |= effect_facts(f"influence.{key}", effects)
+        effects = found.add(made, f"influence.{key}", without=f"all but the {key.replace('_', ' ')}", name=span)
         said.append(f"{span}: {both(effects)}")
     if said:
         found.sentences.append("By time, " + "; ".join(said) + ".")
 
 
-def _try(found: _Found, name: str, make: Callable[[], SpatialFit]) -> SpatialFit | None:
+def _try(found: Findings, name: str, make: Callable[[], SpatialFit]) -> SpatialFit | None:
     try:
         return make()
     except SpilloverError as error:
@@ -212,11 +204,11 @@ def _try(found: _Found, name: str, make: Callable[[], SpatialFit]) -> SpatialFit
         return None
 
 
-def _summarise(found: _Found, kind: str, left: Sequence[Left]) -> None:
+def _summarise(found: Findings, fit: SpatialFit, base_effects: FocusEffects, kind: str, left: Sequence[Left]) -> None:
     if not left:
         return
     also = {each.name: each.also for each in left if each.also}
-    for effect, base in found.base.items():
+    for effect, base in base_effects.items():
         values = [(getattr(each.effects, effect), each) for each in left]
         low, high = min(values, key=lambda pair: pair[0].value), max(values, key=lambda pair: pair[0].value)
         turned = [each for value, each in values if (value.p_value < LEVEL) != (base.p_value < LEVEL)]
@@ -227,7 +219,9 @@ def _summarise(found: _Found, kind: str, left: Sequence[Left]) -> None:
             f"influence.{kind}_changes.{effect}": float(len(turned)),
             f"influence.{kind}_sign_changes.{effect}": float(len(flipped)),
         }
-        found.sentences.append(_tell_range(effect, base, low, high, turned, left[0].kind, len(left)))
+        found.sentences.append(
+            _tell_range(effect, base, low, high, turned, (left[0].kind, len(left), with_errors(fit)))
+        )
     if also:
         parts = [f"{show_labels(lost)} with {name}" for name, lost in also.items()]
         found.sentences.append(f"Regions that lose their last neighbour go too: {show_labels(parts, 12)}.")
@@ -239,9 +233,9 @@ def _tell_range(
     low: tuple[Effect, Left],
     high: tuple[Effect, Left],
     turned: Sequence[Left],
-    kind: str,
-    count: int,
+    cases: tuple[str, int, str],
 ) -> str:
+    kind, count, test = cases
     what = "The effect at home" if effect == "own" else "The spillover"
     width = (base.high - base.low) / 2.0
     text = (
@@ -250,8 +244,8 @@ def _tell_range(
     )
     seen = base.p_value < LEVEL
     if not turned:
-        return text + (f"; it is told from zero in all {count} cases." if seen else "; it is never told from zero.")
+        return f"{text}; a {test} tells it apart from zero in {f'all {count}' if seen else 'none of the'} cases."
     names = show_labels((each.name for each in turned), 8)
     if seen:
-        return f"{text}; without {names} it is not told from zero."
-    return f"{text}; it is told from zero only without {names}."
+        return f"{text}; without {names} a {test} does not tell it apart from zero."
+    return f"{text}; a {test} tells it apart from zero only without {names}."

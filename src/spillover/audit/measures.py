@@ -74,9 +74,9 @@ def audit_measures(
         progress("channels", 0.8)
         _drop_channels(found, fit, declared, base)
     if not measures:
-        found.skipped.append("Alternative measures: none were named; measures=[…] compares them.")
+        found.skipped.append("Alternative measures: none were named (option measures).")
     if not channels:
-        found.skipped.append("Bad controls: the study declares no channels; channels=[…] names them.")
+        found.skipped.append("Bad controls: no control is declared to be a channel (option channels).")
     return found.part("measures", QUESTION)
 
 

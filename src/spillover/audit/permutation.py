@@ -119,7 +119,7 @@ def audit_permutation(
             "W over the whole map: it would link regions of different groups, which group × period effects exclude."
         )
     if grouping is None:
-        skipped.append("W inside groups: no groups are known; name them with groups=….")
+        skipped.append("W inside groups: no groups of regions are known (option groups).")
     elif count_relabellings(grouping) < np.log(FEW):
         skipped.append(
             f"W inside {grouping.plural}: fewer than {FEW} relabellings exist. {grouping.tell_single()}".strip()

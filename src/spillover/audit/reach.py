@@ -8,20 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
-from scipy import stats
 
+from spillover.audit.change import Influence, compare, influence
 from spillover.audit.evidence import Findings, effect_facts, effect_rows, number, reason, tell_p, told
 from spillover.audit.focus import Effect, FocusEffects, check_spillover, choose_variable, focus_effects, read_effect
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
 from spillover.audit.shifted import DURBIN
-from spillover.effects.impacts import effects_at
-from spillover.effects.kernel import EffectKernel
+from spillover.audit.wording import with_errors
 from spillover.errors import OptionError, SpilloverError, SpilloverWarning
-from spillover.models.covariance import bread, region_scores
 from spillover.models.groups import group_labels
 from spillover.models.result import SpatialFit
-from spillover.models.robust import cluster_factor
 from spillover.typing import Progress, no_progress
 from spillover.weights.groups import within_groups
 from spillover.weights.locate import locate
@@ -38,12 +35,12 @@ FAR_NAME = "beyond_w_of_audit"
 
 @dataclass(frozen=True, eq=False)
 class Reached:
-    """The model with a W of one reach; `influence` (n,) is what each region adds to the spillover's error."""
+    """The model with a W of one reach; `influence` is what each region adds to the errors."""
 
     label: str
     links: float
     effects: FocusEffects
-    influence: dict[str, float]
+    influence: Influence
 
     @property
     def spillover(self) -> Effect:
@@ -104,7 +101,7 @@ def audit_reach(
                 continue
             effects = focus_effects(made, name)
             links = float(inside.matrix.nnz) / inside.n
-            tried.append(Reached(label, links, effects, spillover_influence(made, name)))
+            tried.append(Reached(label, links, effects, influence(made, name)))
             found.rows += effect_rows(made, effects, reach=label, links=links)
         _compare(found, fit, tried)
         _look_beyond(found, fit)
@@ -171,34 +168,21 @@ def _inside(fit: SpatialFit, w: SpatialWeights) -> SpatialWeights:
     return within_groups(w, dict(zip(fit.panel.regions, labels, strict=True)))
 
 
-def spillover_influence(fit: SpatialFit, name: str) -> dict[str, float]:
-    """Region → what it adds to the estimate's error to first order; squares sum to the clustered variance.
-
-    The part of the score of ρ that two regions share is left out: it matters little for a regressor's effect.
-    """
-    kernel = EffectKernel(fit)
-    parameters = fit.estimates.values
-    gradient = effects_at(fit, [name], (kernel.direct, kernel.total), parameters)[1][1]
-    rows = region_scores(fit.point) @ bread(fit.point).T @ gradient
-    factor = np.sqrt(cluster_factor(fit.design.transformation, fit.design.k))
-    return dict(zip(fit.design.regions, rows * factor, strict=True))
-
-
 def _compare(found: Findings, fit: SpatialFit, tried: list[Reached]) -> None:
     """From the W of the fit to the longest one, both errors clustered by region together."""
     assert fit.weights is not None
     own = float(fit.weights.matrix.nnz) / fit.weights.n
-    base = Reached("its own W", own, focus_effects(fit, found.variable), spillover_influence(fit, found.variable))
+    base = Reached("its own W", own, focus_effects(fit, found.variable), influence(fit, found.variable))
     last = tried[-1] if tried else base
     if last.links < WIDER * own:
+        others = [each for each in tried if not np.isclose(each.links, own)]
         found.skipped.append(
-            f"Growth with reach: W links {own:.0f} regions on average, and none of the others reaches much further."
+            f"Growth with reach: W links {own:.0f} regions on average, and "
+            + ("none of the others reaches much further." if others else "there is no other W to compare.")
         )
         return
-    regions = set(base.influence) | set(last.influence)
-    gap = np.array([last.influence.get(each, 0.0) - base.influence.get(each, 0.0) for each in regions])
-    growth = last.spillover.value - base.spillover.value
-    p_value = float(2.0 * stats.t.sf(abs(growth) / float(np.sqrt(np.sum(gap**2))), len(regions) - 1))
+    change = compare(base.effects, last.effects, base.influence, last.influence)["spillover"]
+    growth, p_value = change.value, change.p_value
     found.facts |= {
         "reach.shortest.spillover": tried[0].spillover.value,
         "reach.longest.spillover": last.spillover.value,
@@ -255,9 +239,14 @@ def _look_beyond(found: Findings, fit: SpatialFit) -> None:
         f"coefficient of {told(effect)}"
     )
     if effect.p_value < 0.05:
-        found.sentences.append(f"{text}: W is too short, or far regions share what moves the outcome.")
+        found.sentences.append(
+            f"{text} ({tell_p(effect.p_value)}): W is too short, or far regions share what moves the outcome."
+        )
     else:
-        found.sentences.append(f"{text}, not told from zero, as it should be if only neighbours matter.")
+        found.sentences.append(
+            f"{text}; a {with_errors(made)} does not tell it apart from zero, as it should be if only neighbours "
+            "matter."
+        )
 
 
 def far_ring(fit: SpatialFit) -> sp.csr_matrix | None:

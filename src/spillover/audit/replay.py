@@ -9,7 +9,7 @@ Chebyshev nodes in u, ρ = middle + half·tanh u. Tests compare every number wit
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -161,6 +161,25 @@ class Replay:
             z = self._demean(np.concatenate(columns, axis=1))
             blocks.append(self._estimate(z, self._demean(y.copy()), self._demean(self._lag(self.w, y)), errors))
         return _join(blocks)
+
+    def with_data(self, y: FloatArray, x: FloatArray) -> Replay:
+        """The same model, W and effects with another outcome (n, t) and other regressors (kx, n, t)."""
+        columns = [np.ones((1, *self.shape))] if self.intercept else []
+        columns.append(x)
+        if self.lagged:
+            columns.append(self._lag(self.w_x, x[list(self.lagged)]))
+        return replace(self, y=y, x=x, z=self._demean(np.concatenate(columns)))
+
+    def estimate(self) -> FloatArray:
+        """(k,) slopes, and ρ where the outcome is lagged; NaN where the maximum is at the bound of ρ."""
+        z = self.z.reshape(self.k, -1)
+        both = np.stack([self._demean(self.y).ravel(), self._demean(self._lag(self.w, self.y)).ravel()])
+        slopes = np.linalg.lstsq(z.T, both.T, rcond=None)[0]
+        if self.engine is None:
+            return np.asarray(slopes[:, 0])
+        rest = both - slopes.T @ z
+        rho = float(self._rho((rest @ rest.T)[None])[0])
+        return np.append(slopes[:, 0] - rho * slopes[:, 1], rho)
 
     # -- pieces ------------------------------------------------------------------------------------------
 

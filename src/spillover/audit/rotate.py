@@ -7,10 +7,12 @@ data are t − 1 − r ordinary periods: the argument of Lee & Yu (2010, J. Econ
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from spillover.audit.replay import Replay, can_replay
 from spillover.errors import DesignError
 from spillover.models.fit import fit_spec
 from spillover.models.result import SpatialFit
@@ -126,15 +128,37 @@ def components(fit: SpatialFit, count: int, *, tolerance: float = 1e-7, most: in
     """
     ends = []
     for courses in _starts(fit, count):
-        found = fit_without(fit, courses)
+        first = fit_without(fit, courses)
+        estimate = _estimator(fit, first)
+        values = first.fit.estimates.values
         for _ in range(most):
-            values = found.fit.estimates.values
-            residuals = _residuals(fit, values)
-            found = fit_without(fit, _leading(residuals.T @ residuals, count))
-            if float(np.abs(found.fit.estimates.values - values).max()) < tolerance:
+            before, residuals = values, _residuals(fit, values)
+            courses = _leading(residuals.T @ residuals, count)
+            values = estimate(courses)
+            if float(np.abs(values - before).max()) < tolerance:
                 break
-        ends.append(found)
+        ends.append(fit_without(fit, courses))
     return max(ends, key=lambda each: float(each.fit.statistics["log_likelihood"]))
+
+
+def _estimator(fit: SpatialFit, first: Rotated) -> Callable[[FloatArray], FloatArray]:
+    """Courses → estimates of the model without them: slopes and ρ alone where the likelihood has a cheap form."""
+
+    def whole(courses: FloatArray) -> FloatArray:
+        return fit_without(fit, courses).fit.estimates.values
+
+    if not can_replay(first.fit):
+        return whole
+    template, design = Replay.of(first.fit), fit.design
+
+    def quick(courses: FloatArray) -> FloatArray:
+        basis = complement(design.transformation, courses)
+        if basis.shape[1] != template.shape[1]:
+            return whole(courses)
+        found = template.with_data(design.y_raw @ basis, design.x_raw @ basis).estimate()
+        return found if np.isfinite(found).all() else whole(courses)
+
+    return quick
 
 
 def joint_components(fit: SpatialFit, variable: str, count: int) -> Rotated:

@@ -148,7 +148,7 @@ def _laws(
     yield "independent", ErrorDraws(np.asarray(equal, dtype=np.float64), np.eye(t))
     serial = measure_serial(residuals, transformation, fit.design.periods)
     phi = 0.0 if serial is None else serial.corrected
-    if serial is None:
+    if serial is None and t > 1:
         skipped.append("Errors correlated over time as the residuals are: four neighbouring periods are needed.")
     covariance = autocovariance(phi, year_gaps(fit.design.periods))
     unequal = np.sqrt(squares / float(np.trace(centre @ covariance @ centre)) / left)

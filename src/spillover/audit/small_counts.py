@@ -9,6 +9,7 @@ import numpy as np
 from spillover.audit.evidence import Findings, both, called, effect_facts, effect_rows, reason
 from spillover.audit.focus import FocusEffects, focus_effects, has_spillover, read_effect
 from spillover.audit.refit import refit
+from spillover.audit.wording import is_cross_section, varies
 from spillover.errors import SpilloverError, show_labels
 from spillover.models.counts import fit_counts
 from spillover.models.result import SpatialFit
@@ -19,7 +20,7 @@ LEAST_REGIONS = 10
 def leave_small(found: Findings, fit: SpatialFit, counts: str | None, small: float) -> None:
     """The model without regions that have fewer than `small` counts per period on average."""
     if counts is None:
-        found.skipped.append("Regions with small counts: name the panel variable with the counts, counts=….")
+        found.skipped.append("Regions with small counts: no variable with the counts was named (option counts).")
         return
     panel = fit.panel
     mean = panel[counts].mean(axis=1)
@@ -39,11 +40,11 @@ def leave_small(found: Findings, fit: SpatialFit, counts: str | None, small: flo
             made = refit(fit, panel=panel.select(regions=kept))
         except SpilloverError as error:
             found.skipped.append(f"Without regions below {small:g} {counts}: {reason(error)}.")
-    many = len(few) > 1
+    many, each = len(few) > 1, "" if is_cross_section(fit) else " per period"
     text = (
         f"{len(few)} of {len(panel.regions)} regions {'have' if many else 'has'} fewer than {small:g} "
-        f"{panel.label(counts)} per period and {'hold' if many else 'holds'} {100 * share:.0f} % of what varies within "
-        f"regions in the outcome"
+        f"{panel.label(counts)}{each} and {'hold' if many else 'holds'} {100 * share:.0f} % of what {varies(fit)} "
+        f"in the outcome"
     )
     if made is None:
         found.sentences.append(text + "; too few are left without them.")

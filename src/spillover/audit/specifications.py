@@ -13,6 +13,7 @@ from spillover.audit.evidence import Findings, effect_rows, number, reason, told
 from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
+from spillover.audit.wording import with_errors
 from spillover.errors import (
     AlignmentError,
     DesignError,
@@ -54,8 +55,8 @@ def audit_specifications(
     -------
     AuditPart "weights"; table: one row per W and effect with links, islands, identification and log-likelihood. Facts
     `weights.low.spillover`, `weights.high.spillover` (range of the estimates), `weights.rejecting.spillover` (how many
-    W tell it from zero), `weights.other_sign.spillover`, `weights.count`, `weights.identification` (smallest singular
-    value of I, W, W² with unit length, as the effects leave them; 0: ρ and θ cannot be told apart),
+    W tell it apart from zero), `weights.other_sign.spillover`, `weights.count`, `weights.identification` (smallest
+    singular value of I, W, W² with unit length, as the effects leave them; 0: ρ and θ cannot be told apart),
     `weights.components`, `weights.bridges`, `weights.islands`.
 
     Raises
@@ -86,7 +87,9 @@ def audit_specifications(
             _row(found, label, w, made, tried[-1][2])
     _compare(found, tried)
     if not others:
-        found.skipped.append("Other W: none were given; weights={name: W} sets them side by side.")
+        found.skipped.append(
+            "Other W: none were given; other W of the same regions are set side by side (option weights)."
+        )
     _describe(found, own.align(panel.regions), base)
     return found.part("weights", QUESTION)
 
@@ -209,21 +212,23 @@ def _compare(found: Findings, tried: list[tuple[str, SpatialFit, FocusEffects]])
             f"weights.rejecting.{effect}": float(len(rejecting)),
             f"weights.other_sign.{effect}": float(len(turned)),
         }
-        found.sentences.append(_tell(effect, low, high, rejecting, len(values)))
+        found.sentences.append(_tell(effect, low, high, rejecting, len(values), with_errors(tried[0][1])))
     best = max(tried, key=lambda each: float(each[1].statistics["log_likelihood"]))
     gap = float(best[1].statistics["log_likelihood"]) - float(tried[0][1].statistics["log_likelihood"])
     if best[0] != tried[0][0]:
         found.sentences.append(f"The likelihood is highest with {best[0]}, {number(gap, 1.0)} above {tried[0][0]}.")
 
 
-def _tell(effect: str, low: tuple[Effect, str], high: tuple[Effect, str], rejecting: list[str], count: int) -> str:
+def _tell(
+    effect: str, low: tuple[Effect, str], high: tuple[Effect, str], rejecting: list[str], count: int, test: str
+) -> str:
     what = "The effect at home" if effect == "own" else "The spillover"
     text = f"{what} lies between {told(low[0])} with {low[1]} and {told(high[0])} with {high[1]}, over {count} W"
     if len(rejecting) == count:
-        return text + "; it is told from zero with every one."
+        return f"{text}; a {test} tells it apart from zero with every one."
     if not rejecting:
-        return text + "; it is told from zero with none."
-    return text + f"; it is told from zero with {show_labels(rejecting, NAMED)} only."
+        return f"{text}; a {test} tells it apart from zero with none."
+    return f"{text}; a {test} tells it apart from zero with {show_labels(rejecting, NAMED)} only."
 
 
 # -- what W rests on -----------------------------------------------------------------------------------------

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
+from spillover.audit.change import change_facts, compare, influence
+from spillover.audit.evidence import Findings, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.audit.rotate import fit_without, trend
 from spillover.audit.shifted import DURBIN, Shift, find_shift, refit_periods, refit_with
+from spillover.audit.wording import too_few, with_errors
 from spillover.errors import OptionError, SpilloverError, SpilloverWarning
 from spillover.models.fit import fit_spec
 from spillover.models.result import SpatialFit
@@ -23,15 +24,6 @@ from spillover.typing import Progress, no_progress
 QUESTION = "Does the cause come before the effect?"
 NEXT, BEFORE, PAST = "next_period_of_audit", "period_before_of_audit", "outcome_before_of_audit"
 LEAST_FOR_GROWTH = 5  # periods for an earlier and a later change that share none
-
-
-@dataclass
-class _Found(Findings):
-    def add(self, fit: SpatialFit, key: str, words: str, of: str | None = None, label: str = "") -> FocusEffects:
-        effects = focus_effects(fit, of or self.variable)
-        self.rows += effect_rows(fit, effects, model=words, regressor=label or self.variable)
-        self.facts |= effect_facts(f"timing.{key}", effects)
-        return effects
 
 
 def audit_timing(
@@ -66,9 +58,12 @@ def audit_timing(
     name = choose_variable(fit, variable)
     if isinstance(lead, bool) or not isinstance(lead, int | np.integer) or lead < 1:
         raise OptionError("lead is a number of periods", got=repr(lead), expected="a whole number of 1 or more")
-    found = _Found(name)
-    base = found.add(fit, "as_fitted", "as fitted")
-    if len(fit.design.periods) > 1 and lead > 1:
+    found = Findings(name)
+    base = _add(found, fit, "as_fitted", "as fitted")
+    if len(fit.design.periods) == 1:
+        found.skipped.append("A cross-section has no before and no after.")
+        return found.part("timing", QUESTION)
+    if lead > 1:
         find_shift(fit.design.periods, int(lead))
     steps = (
         ("the placebo", lambda: _look_ahead(found, fit, int(lead))),
@@ -88,31 +83,37 @@ def audit_timing(
     return found.part("timing", QUESTION)
 
 
+def _add(
+    found: Findings, fit: SpatialFit, key: str, words: str, of: str | None = None, label: str = ""
+) -> FocusEffects:
+    return found.add(fit, f"timing.{key}", of, model=words, regressor=label or found.variable)
+
+
 # -- the future ----------------------------------------------------------------------------------------------
 
 
-def _look_ahead(found: _Found, fit: SpatialFit, lead: int) -> None:
+def _look_ahead(found: Findings, fit: SpatialFit, lead: int) -> None:
     shift = find_shift(fit.design.periods, lead)
     same = refit_periods(fit, shift.periods)
-    found.add(same, "same_periods", f"the periods that have one {lead} later")
+    _add(found, same, "same_periods", f"the periods that have one {lead} later")
     made = refit_with(fit, shift, {NEXT: _shifted(fit, found.variable, shift)}, lagged=_lag_too(fit, found, NEXT))
     words = f"beside its value {_ahead(lead)}"
-    found.add(made, "beside_lead", words)
-    ahead = found.add(made, "lead", words, NEXT, f"{found.variable} {_ahead(lead)}")
+    _add(found, made, "beside_lead", words)
+    ahead = _add(found, made, "lead", words, NEXT, f"{found.variable} {_ahead(lead)}")
     terms = [term for term in (NEXT, f"W*{NEXT}") if term in made.design.terms]
     restriction = np.zeros((len(terms), made.estimates.values.size))
     for row, term in enumerate(terms):
         restriction[row, made.estimates.index(term)] = 1.0
     joint = made.estimates.wald(restriction, "the future regressor does not matter")
     found.facts["timing.lead_joint_p_value"] = joint.p_value
-    found.sentences.append(_tell_lead(found.variable, lead, ahead, joint.p_value))
+    found.sentences.append(_tell_lead(found.variable, lead, ahead, joint.p_value, with_errors(made)))
 
 
 def _ahead(lead: int) -> str:
     return "of the next period" if lead == 1 else f"{lead} periods later"
 
 
-def _tell_lead(variable: str, lead: int, ahead: FocusEffects, joint: float) -> str:
+def _tell_lead(variable: str, lead: int, ahead: FocusEffects, joint: float, test: str) -> str:
     parts = [f"{told(ahead.own)} at home"]
     if ahead.spillover is not None:
         parts.append(f"{told(ahead.spillover)} next door")
@@ -124,32 +125,35 @@ def _tell_lead(variable: str, lead: int, ahead: FocusEffects, joint: float) -> s
     ]
     if early:
         where = " and ".join(early)
-        return f"{text}. The future seems to act {where}: the outcome moved first, or both follow something else."
+        return (
+            f"{text}. By a {test} the future seems to act {where}: the outcome moved first, or both follow something "
+            "else."
+        )
     if joint < 0.05:
         return f"{text}; together they are not zero ({tell_p(joint)})."
-    return f"{text}; neither is told from zero, as it should be (joint {tell_p(joint)})."
+    return f"{text}; a {test} tells neither apart from zero, as it should be (joint {tell_p(joint)})."
 
 
 # -- the past ------------------------------------------------------------------------------------------------
 
 
-def _look_back(found: _Found, fit: SpatialFit) -> None:
+def _look_back(found: Findings, fit: SpatialFit) -> None:
     shift = find_shift(fit.design.periods, -1)
     lags = _lag_too(fit, found, BEFORE)
     made = refit_with(fit, shift, {BEFORE: _shifted(fit, found.variable, shift)}, lagged=lags, without=found.variable)
-    effects = found.add(made, "lag", "with its value of the period before", BEFORE, f"{found.variable} one earlier")
+    effects = _add(found, made, "lag", "with its value of the period before", BEFORE, f"{found.variable} one earlier")
     parts = [f"{told(effects.own)} at home"]
     if effects.spillover is not None:
         parts.append(f"{told(effects.spillover)} next door")
     found.sentences.append(f"With {found.variable} of the period before in its place: {', '.join(parts)}.")
 
 
-def _add_past(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
+def _add_past(found: Findings, fit: SpatialFit, base: FocusEffects) -> None:
     shift = find_shift(fit.design.periods, -1)
     past = shift.take(fit.design.y_raw)
     made = refit_with(fit, shift, {PAST: past})
     tau = made.estimates[PAST]
-    effects = found.add(made, "dynamic", "with the outcome of the period before")
+    effects = _add(found, made, "dynamic", "with the outcome of the period before")
     found.facts["timing.persistence"] = tau
     text = (
         f"Once the outcome of the period before enters (coefficient {number(tau)}), the effect at home is "
@@ -163,7 +167,7 @@ def _add_past(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
     corrected = correct_persistence(tau, len(shift.periods))
     now = fit.design.y_raw[:, [fit.design.periods.index(period) for period in shift.periods]]
     fixed = refit_with(fit, shift, {}, outcome=now - corrected * past)
-    again = found.add(fixed, "dynamic_corrected", f"with {number(corrected)} × the outcome of the period before")
+    again = _add(found, fixed, "dynamic_corrected", f"with {number(corrected)} × the outcome of the period before")
     found.facts["timing.persistence_corrected"] = corrected
     text += (
         f". Region effects make that coefficient too small; corrected, it is {_tell_corrected(corrected)}, and the "
@@ -209,14 +213,21 @@ def within_persistence(tau: float, periods: int) -> float:
 # -- trends --------------------------------------------------------------------------------------------------
 
 
-def _take_trends(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
+def _take_trends(found: Findings, fit: SpatialFit, base: FocusEffects) -> None:
     if not fit.spec.has_region_effects:
         found.skipped.append("Trends of regions: the model has no region effects.")
         return
     rotated = fit_without(fit, trend(fit))
-    effects = found.add(
-        rotated.fit, "trend", "with a trend for every region", rotated.names[found.variable], found.variable
+    effects = _add(
+        found,
+        rotated.fit,
+        "trend",
+        "with a trend for every region",
+        short := rotated.names[found.variable],
+        found.variable,
     )
+    changes = compare(base, effects, influence(fit, found.variable), influence(rotated.fit, short))
+    found.facts |= change_facts("timing.trend", changes)
     text = f"With a trend of its own for every region the effect at home is {told(effects.own)}"
     if effects.spillover is not None:
         text += f" and the spillover {told(effects.spillover)}"
@@ -234,12 +245,12 @@ def _take_trends(found: _Found, fit: SpatialFit, base: FocusEffects) -> None:
 # -- growth --------------------------------------------------------------------------------------------------
 
 
-def _compare_growth(found: _Found, fit: SpatialFit) -> None:
+def _compare_growth(found: Findings, fit: SpatialFit) -> None:
     """Later change of the regressor on the earlier change of the outcome, at home and next door; one period left."""
     design = fit.design
     t = design.shape[1]
     if t < LEAST_FOR_GROWTH:
-        found.skipped.append(f"Earlier growth: {t} periods are too few, {LEAST_FOR_GROWTH} are needed.")
+        found.skipped.append(f"Earlier growth: {too_few(t, LEAST_FOR_GROWTH)}.")
         return
     middle = t // 2
     x = design.x_raw[list(design.own).index(found.variable)]
@@ -273,11 +284,12 @@ def _compare_growth(found: _Found, fit: SpatialFit) -> None:
     if early:
         found.sentences.append(
             f"Growth of the outcome from {span[0]} {' and '.join(early)} goes before growth of {found.variable} from "
-            f"{span[1]}: the regressor follows the outcome."
+            f"{span[1]} (5 % tests, heteroskedasticity-robust errors): the regressor follows the outcome."
         )
     else:
         found.sentences.append(
-            f"Growth of the outcome from {span[0]} does not tell growth of {found.variable} from {span[1]}."
+            f"Growth of the outcome from {span[0]} does not tell growth of {found.variable} from {span[1]} (5 % tests, "
+            "heteroskedasticity-robust errors)."
         )
 
 
@@ -285,6 +297,6 @@ def _shifted(fit: SpatialFit, name: str, shift: Shift) -> Any:
     return shift.take(fit.design.x_raw[list(fit.design.own).index(name)])
 
 
-def _lag_too(fit: SpatialFit, found: _Found, name: str) -> tuple[str, ...]:
+def _lag_too(fit: SpatialFit, found: Findings, name: str) -> tuple[str, ...]:
     """The added regressor enters as W x where the examined one does."""
     return (name,) if fit.spec.model in DURBIN and found.variable in fit.design.neighbour else ()

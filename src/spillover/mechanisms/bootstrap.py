@@ -27,7 +27,8 @@ from spillover.errors import (
 from spillover.mechanisms.equation import Equation
 from spillover.mechanisms.estimate import Settings, fit_equation
 from spillover.mechanisms.sample import Sample, Weights, column_name, term_column
-from spillover.mechanisms.system import System, plain
+from spillover.mechanisms.system import System
+from spillover.models.formula import plain
 from spillover.models.result import SpatialFit
 from spillover.panel.panel import Panel
 from spillover.panel.periods import count_periods

@@ -11,7 +11,8 @@ from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.mechanisms.equation import Term
 from spillover.mechanisms.estimate import Settings, fit_equation
 from spillover.mechanisms.sample import Sample, term_column
-from spillover.mechanisms.system import System, plain
+from spillover.mechanisms.system import System
+from spillover.models.formula import plain
 from spillover.typing import FloatArray
 
 REFERENCE = "Wald test of treatment × mediator in the equation of the outcome"

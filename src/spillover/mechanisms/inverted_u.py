@@ -9,7 +9,8 @@ from scipy import stats
 
 from spillover.inference.estimates import Estimates
 from spillover.mechanisms.sample import Sample
-from spillover.mechanisms.system import System, plain
+from spillover.mechanisms.system import System
+from spillover.models.formula import plain
 
 
 @dataclass(frozen=True)

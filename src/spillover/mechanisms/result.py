@@ -28,8 +28,9 @@ from spillover.mechanisms.sensitivity import SENSITIVITIES, sensitivity_table
 from spillover.mechanisms.shares import refuse_shares, share_estimates, why_no_shares
 from spillover.mechanisms.simulated import path_draws, paths_at
 from spillover.mechanisms.summary import summarise_mediation
-from spillover.mechanisms.system import DIRECT, Path, System, plain
+from spillover.mechanisms.system import DIRECT, Path, System
 from spillover.mechanisms.words import channel_sentences, whole_sentence
+from spillover.models.formula import plain
 from spillover.models.result import SpatialFit
 from spillover.typing import FloatArray, Progress, no_progress
 

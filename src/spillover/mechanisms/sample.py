@@ -11,9 +11,10 @@ import numpy as np
 from spillover.errors import AlignmentError, DesignError, OptionError, WeightsError, did_you_mean, show_labels
 from spillover.mechanisms.equation import OUTCOME, Equation, Term
 from spillover.mechanisms.exposure import Exposure
-from spillover.mechanisms.system import TREATMENT, System, plain
+from spillover.mechanisms.system import TREATMENT, System
 from spillover.models.columns import HOLE_CAUSES
 from spillover.models.complete import check_complete
+from spillover.models.formula import plain
 from spillover.panel.expressions import evaluate
 from spillover.panel.panel import Panel
 from spillover.panel.periods import count_periods

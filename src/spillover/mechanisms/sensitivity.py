@@ -9,7 +9,7 @@ import numpy as np
 from spillover.inference.hypotheses import NotApplicable
 from spillover.mechanisms.confounding import filtered_response
 from spillover.mechanisms.robustness import e_value, oster_delta, robustness_value
-from spillover.mechanisms.system import plain
+from spillover.models.formula import plain
 
 if TYPE_CHECKING:
     import pandas as pd

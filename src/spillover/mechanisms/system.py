@@ -8,7 +8,7 @@ from functools import cached_property
 
 from spillover.errors import DesignError, FormulaError, OptionError, UnknownColumnError, did_you_mean, show_labels
 from spillover.mechanisms.equation import OUTCOME, Equation, Term, variables_of
-from spillover.models.formula import inner_expression, tidy
+from spillover.models.formula import plain
 from spillover.panel.expressions import divisors_in
 
 TREATMENT = "treatment"
@@ -105,11 +105,6 @@ class System:
             expected=show_labels(self.channels, 12),
             fix=did_you_mean(name, self.channels) or None,
         )
-
-
-def plain(expression: str) -> str:
-    """One spelling of an expression, without I(...) around it."""
-    return tidy(inner_expression(tidy(expression)))
 
 
 def build_system(

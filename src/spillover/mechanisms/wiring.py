@@ -18,7 +18,8 @@ from spillover.errors import UnknownColumnError, did_you_mean, show_labels
 from spillover.mechanisms.equation import Equation, Term
 from spillover.mechanisms.exposure import Diagonal, Exposure
 from spillover.mechanisms.sample import Sample, Weights
-from spillover.mechanisms.system import Path, System, plain
+from spillover.mechanisms.system import Path, System
+from spillover.models.formula import plain
 from spillover.typing import BoolArray, FloatArray
 from spillover.weights.weights import SpatialWeights
 

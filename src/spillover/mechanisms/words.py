@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from spillover.inference.wording import percent, with_interval
 from spillover.mechanisms.channels import find_channel
-from spillover.mechanisms.system import DIRECT, plain
-from spillover.models.formula import closes_last
+from spillover.mechanisms.system import DIRECT
+from spillover.models.formula import inside_log
 
 if TYPE_CHECKING:
     from spillover.mechanisms.result import MediationResult
@@ -29,8 +29,8 @@ def channel_sentences(result: MediationResult, level: float = 0.95) -> tuple[str
             said += " It hurts innovation at home."
         if shares is not None and name in shares.index:
             row = shares.loc[name]
-            ends = f"{_percent(row.conf_low)} to {_percent(row.conf_high)}"
-            said += f" Share of the spillover: {_percent(row.estimate)} ({ends})."
+            ends = f"{percent(row.conf_low)} to {percent(row.conf_high)}"
+            said += f" Share of the spillover: {percent(row.estimate)} ({ends})."
         sentences.append(said)
     return tuple(sentences)
 
@@ -56,16 +56,10 @@ def whole_sentence(result: MediationResult, level: float = 0.95) -> str:
 def _step(result: MediationResult) -> tuple[str, str]:
     """("1 % more of high-tech firms everywhere", " %"): elasticities where both sides are logarithms."""
     treatment, outcome = result.system.treatment, result.system.outcome.response
-    logs = [_inside_log(side) is not None for side in (treatment, outcome)]
+    logs = [inside_log(side) is not None for side in (treatment, outcome)]
     if all(logs):
         return f"1 % more of {_named(result, treatment)} everywhere", " %"
     return f"One unit more of {_label(result, treatment)} everywhere", " log points" if logs[1] else ""
-
-
-def _inside_log(expression: str) -> str | None:
-    """What an expression takes the logarithm of; None where it is not one logarithm."""
-    text = plain(expression)
-    return text[4:-1] if text.startswith("log(") and text.endswith(")") and closes_last(text[4:-1]) else None
 
 
 def sides_in_words(result: MediationResult) -> tuple[str, str]:
@@ -75,7 +69,7 @@ def sides_in_words(result: MediationResult) -> tuple[str, str]:
 
 def _named(result: MediationResult, expression: str) -> str:
     """By its label, without the logarithm."""
-    return _label(result, _inside_log(expression) or expression)
+    return _label(result, inside_log(expression) or expression)
 
 
 def _label(result: MediationResult, expression: str) -> str:
@@ -94,13 +88,4 @@ def _part(row, where: str) -> str:  # type: ignore[no-untyped-def]
 
 
 def _level(row, unit: str = "") -> str:  # type: ignore[no-untyped-def]
-    """Estimate and interval with the same decimals, three digits of the largest."""
-    numbers = (row.estimate, row.conf_low, row.conf_high)
-    size = max(abs(number) for number in numbers)
-    places = min(max(2 - math.floor(math.log10(size)), 0), 8) if size > 0 else 0
-    estimate, low, high = (f"{number:,.{places}f}".replace("-", "−") for number in numbers)
-    return f"{estimate}{unit} ({low} to {high})"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
+    return with_interval(row.estimate, row.conf_low, row.conf_high, unit)

@@ -211,3 +211,22 @@ def closes_last(inside: str) -> bool:
         if depth < 0:
             return False
     return True
+
+
+def plain(expression: str) -> str:
+    """One spelling of an expression, without I(...) around it.
+
+    >>> plain("I( log(x) )")
+    'log(x)'
+    """
+    return tidy(inner_expression(tidy(expression)))
+
+
+def inside_log(expression: str) -> str | None:
+    """What an expression takes the logarithm of; None where it is not one logarithm.
+
+    >>> inside_log("log(a / b)"), inside_log("log(a) / log(b)")
+    ('a / b', None)
+    """
+    text = plain(expression)
+    return text[4:-1] if text.startswith("log(") and text.endswith(")") and closes_last(text[4:-1]) else None

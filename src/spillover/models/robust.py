@@ -208,8 +208,8 @@ def _needs_periods(point: Point, least: int, what: str) -> None:
     t = point.residuals.shape[1]
     if t < least:
         raise DesignError(
-            f"{what} need more periods",
-            got=f"{t} periods",
+            f"more periods are needed for {what}",
+            got=f"{t} {'period' if t == 1 else 'periods'}",
             expected=f"at least {least}",
             fix='use covariance="cluster", which needs many regions instead',
         )

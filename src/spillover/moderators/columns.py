@@ -12,10 +12,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from spillover.errors import OptionError, UnknownColumnError, did_you_mean, show_labels
+from spillover.errors import OptionError, SpilloverError, UnknownColumnError, did_you_mean, show_labels
 from spillover.models.columns import HOLE_CAUSES
 from spillover.models.complete import check_complete, is_absorbed
-from spillover.models.fit import fit_spec
+from spillover.models.fit import check_design, fit_spec
 from spillover.models.formula import Formula, evaluate_term, parse_formula, term_name
 from spillover.models.groups import transformation_of
 from spillover.models.result import SpatialFit
@@ -123,6 +123,28 @@ def fit_columns(
     Returns a `SpatialFit` whose terms have the names of the columns. Its own `effects()` are those of the plain
     regressors: with centred moderators, the effects where every moderator is at its centre.
     """
+    inner, wide, shown = _as_regressors(spec, columns, panel)
+    fitted = fit_spec(inner, wide, weights, weights_error=weights_error)
+    return _renamed(fitted, spec, panel, columns, shown, parse_formula(spec.formula).response, weights_x)
+
+
+def check_columns(
+    spec: ModelSpec, columns: Sequence[Column], panel: Panel, weights: SpatialWeights | None = None
+) -> None:
+    """Raise what `fit_columns` would raise before it estimates: collinear columns by name, too few observations."""
+    inner, wide, shown = _as_regressors(spec, columns, panel)
+    try:
+        check_design(inner, wide, weights if inner.uses_weights else None)
+    except SpilloverError as error:
+        text = str(error)
+        for quoted, name in shown.items():
+            text = text.replace(quoted, name)
+        error.args = (text,)
+        raise
+
+
+def _as_regressors(spec: ModelSpec, columns: Sequence[Column], panel: Panel) -> tuple[ModelSpec, Panel, dict[str, str]]:
+    """(model without lags of its own, panel with the columns, quoted name → name of a column)."""
     formula = parse_formula(spec.formula)
     names = [column.name for column in columns]
     quoted = {name: _quotable(name) for name in names}
@@ -134,9 +156,7 @@ def fit_columns(
     )
     text = f"`{response}` ~ {'' if formula.intercept else '0 + '}" + " + ".join(f"`{quoted[name]}`" for name in names)
     inner = spec.with_changes(formula=text, model=_WITHOUT_LAGS.get(spec.model, spec.model), lagged=None)
-    fitted = fit_spec(inner, wide, weights, weights_error=weights_error)
-    shown = {f"`{quoted[name]}`": name for name in names}
-    return _renamed(fitted, spec, panel, columns, shown, formula.response, weights_x)
+    return inner, wide, {f"`{quoted[name]}`": name for name in names}
 
 
 def _renamed(

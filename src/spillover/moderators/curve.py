@@ -30,6 +30,7 @@ class ModerationCurve:
     pointwise, simultaneous : Johnson–Neyman regions: values at which one interval excludes zero, and the (smaller)
         region in which the whole band does.
     slope : change of the effect for one unit of the moderator.
+    quantiles : 10 % and 90 % of the observed values of the moderator.
     """
 
     moderator: str
@@ -38,6 +39,7 @@ class ModerationCurve:
     pointwise: tuple[SignificantRange, ...]
     simultaneous: tuple[SignificantRange, ...]
     slope: Estimates
+    quantiles: tuple[float, float]
 
     def tidy(self) -> pd.DataFrame:
         """One row per value: estimate, interval, band."""
@@ -85,4 +87,7 @@ def draw_curve(
     ranges = [
         significant_ranges(line, c, (low, high), moderator.values, moderator.centre) for c in (alone, band.critical)
     ]
-    return ModerationCurve(moderator.name, values, band, ranges[0], ranges[1], line.subset(["slope"]))
+    ends_seen = tuple(float(v) for v in moderator.quantiles((0.10, 0.90)))
+    return ModerationCurve(
+        moderator.name, values, band, ranges[0], ranges[1], line.subset(["slope"]), (ends_seen[0], ends_seen[1])
+    )

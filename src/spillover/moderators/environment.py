@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PARTS = ("policy", "infrastructure", "culture")
+Scale: TypeAlias = Literal["log", "sd"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,8 +91,8 @@ def moderate_environment(
     weights: SpatialWeights | None = None,
     *,
     treatment: str | Sequence[str],
-    parts: Sequence[str] = PARTS,
-    scale: Literal["log", "sd"] = "log",
+    parts: Sequence[str] | Mapping[str, str] = PARTS,
+    scale: Scale = "log",
     name: str = "environment",
     **options: Any,
 ) -> EnvironmentFit:
@@ -99,7 +100,7 @@ def moderate_environment(
 
     Parameters
     ----------
-    parts : two or more expressions of panel variables.
+    parts : two or more expressions of panel variables, or name → expression.
     scale : "log" (parts must be positive; the index is the logarithm of their geometric mean, and coefficients relative
         to the effect at the centre are elasticities) or "sd" (standard deviations over all cells; the index is their
         mean).
@@ -110,27 +111,54 @@ def moderate_environment(
     OptionError : fewer than two parts, or options that `moderate` gets from here. ValueDomainError : a part that is
         not positive, with scale="log". Everything that `moderate` raises.
     """
-    check_option("scale", scale, ("log", "sd"))
     given = sorted({"moderators", "pairs", "centre"} & set(options))
-    if len(parts) < 2 or given:
+    if given:
+        raise OptionError("the moderators of an environment are its parts", got=show_labels(given))
+    index = build_index(panel, parts, scale, name)
+    shared = {"treatment": treatment, **options}
+    return EnvironmentFit(
+        moderate(formula, index.panel, weights, moderators=index.apart, **shared),
+        moderate(formula, index.panel, weights, moderators=index.together, **shared),
+        name,
+        tuple(index.apart),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class EnvironmentIndex:
+    """The scaled parts of an environment and their mean as variables of a panel.
+
+    Attributes
+    ----------
+    panel : with them. apart : name of each scaled part → its expression. together : the same of the index.
+    """
+
+    panel: Panel
+    apart: dict[str, str]
+    together: dict[str, str]
+
+
+def build_index(
+    panel: Panel, parts: Sequence[str] | Mapping[str, str], scale: Scale = "log", name: str = "environment"
+) -> EnvironmentIndex:
+    """Parts and index of an environment; parameters and errors as in `moderate_environment`."""
+    check_option("scale", scale, get_args(Scale))
+    if len(parts) < 2:
         raise OptionError(
             "an environment has two parts or more, which are its moderators",
-            got=f"parts={tuple(parts)!r}" + (f", {show_labels(given)}" if given else ""),
+            got=f"parts={tuple(parts)!r}",
             fix='give parts=("policy", "infrastructure", "culture")',
         )
-    scaled = {z.name: _scaled(z.name, z.values, scale, panel) for z in read_moderators(panel, list(parts))}
+    named = dict(parts) if isinstance(parts, Mapping) else list(parts)
+    scaled = {z.name: _scaled(z.name, z.values, scale, panel) for z in read_moderators(panel, named)}
     labels = {f"log({part})" if scale == "log" else f"{part} (sd)": values for part, values in scaled.items()}
+    if name in labels:
+        raise OptionError("the index of an environment needs a name of its own", got=repr(name))
     labels[name] = np.mean(list(scaled.values()), axis=0)
     wide = panel.with_variables({f"environment part {label}": values for label, values in labels.items()})
     expressions = {label: f"`environment part {label}`" for label in labels}
     together = {name: expressions.pop(name)}
-    shared = {"treatment": treatment, **options}
-    return EnvironmentFit(
-        moderate(formula, wide, weights, moderators=expressions, **shared),
-        moderate(formula, wide, weights, moderators=together, **shared),
-        name,
-        tuple(expressions),
-    )
+    return EnvironmentIndex(wide, expressions, together)
 
 
 def _scaled(name: str, values: FloatArray, scale: str, panel: Panel) -> FloatArray:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
 from spillover.errors import OptionError, check_option
-from spillover.models.formula import Formula, parse_formula
+from spillover.models.formula import parse_formula
 from spillover.models.spec import Groups, ModelSpec
-from spillover.moderators.columns import Column, find_term, fit_columns, plain_columns, without_absorbed
+from spillover.moderators.columns import Column, check_columns, find_term, fit_columns, plain_columns, without_absorbed
 from spillover.moderators.moderated import ModeratedFit
 from spillover.moderators.moderator import Moderator, Moderators, PairModerator, read_moderators, read_pairs
 from spillover.panel.panel import Panel, Period
-from spillover.typing import CovarianceName, Effects, ModelName
+from spillover.typing import CovarianceName, Effects, FloatArray, ModelName
 from spillover.weights.weights import SpatialWeights
 
 Side: TypeAlias = Literal["both", "receiver", "sender", "none"]
@@ -87,7 +88,74 @@ def moderate(
         groups=groups,
         segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
     )
-    parsed = parse_formula(formula)
+    return plan_moderation(
+        spec,
+        panel,
+        weights,
+        treatment=treatment,
+        moderators=moderators,
+        pairs=pairs,
+        side=side,
+        centre=centre,
+        weights_x=weights_x,
+        weights_error=weights_error,
+    ).fit()
+
+
+@dataclass(frozen=True, eq=False)
+class ModerationPlan:
+    """Everything of a moderated model that can be known without estimating.
+
+    Attributes
+    ----------
+    columns : the regressors. treatments, moderators : what is moderated by what.
+    absorbed : names of the moderators' own columns that the effects absorb.
+    """
+
+    spec: ModelSpec
+    panel: Panel
+    weights: SpatialWeights | None
+    weights_x: SpatialWeights | None
+    weights_error: SpatialWeights | None
+    columns: tuple[Column, ...]
+    treatments: tuple[str, ...]
+    moderators: tuple[Moderator | PairModerator, ...]
+    absorbed: tuple[str, ...]
+
+    def check(self) -> None:
+        """Raise what `fit` would raise before it estimates."""
+        check_columns(self.spec, self.columns, self.panel, self.weights)
+
+    def fit(self) -> ModeratedFit:
+        """The estimates."""
+        fitted = fit_columns(
+            self.spec,
+            self.columns,
+            self.panel,
+            self.weights,
+            weights_x=self.weights_x,
+            weights_error=self.weights_error,
+        )
+        if self.absorbed:
+            fitted = fitted.with_note(f"The effects absorb {', '.join(self.absorbed)}; the interactions stay.")
+        return ModeratedFit(fitted, self.columns, self.treatments, self.moderators)
+
+
+def plan_moderation(
+    spec: ModelSpec,
+    panel: Panel,
+    weights: SpatialWeights | None,
+    *,
+    treatment: str | Sequence[str],
+    moderators: Moderators | None = None,
+    pairs: Mapping[str, SpatialWeights] | None = None,
+    side: Side = "both",
+    centre: float | str | Mapping[str, float] = "mean",
+    weights_x: SpatialWeights | None = None,
+    weights_error: SpatialWeights | None = None,
+) -> ModerationPlan:
+    """`moderate` up to its regressors; parameters and errors as there."""
+    parsed = parse_formula(spec.formula)
     asked = [treatment] if isinstance(treatment, str) else list(treatment)
     treatments = tuple(dict.fromkeys(find_term(parsed, name, "the treatment") for name in asked))
     found = () if moderators is None else read_moderators(panel, moderators, centre)
@@ -101,15 +169,14 @@ def moderate(
     w = weights_x if weights_x is not None else weights
     w = w if w is None else w.align(panel.regions)
     tables = read_pairs(pairs or {}, w if spec.has_lagged_regressors else None)
-    columns = plain_columns(parsed, panel, w, model, lagged)
+    columns = plain_columns(parsed, panel, w, spec.model, spec.lagged)
     main, gone = without_absorbed(
-        list(_main_effects(found, parsed, w if spec.has_lagged_regressors else None)), spec, panel
+        list(_main_effects(found, columns, w if spec.has_lagged_regressors else None)), spec, panel
     )
     columns += [*main, *_products(columns, treatments, found, side, w), *_paired(columns, treatments, tables)]
-    fitted = fit_columns(spec, columns, panel, weights, weights_x=w, weights_error=weights_error)
-    if gone:
-        fitted = fitted.with_note(f"The effects absorb {', '.join(gone)}; the interactions stay.")
-    return ModeratedFit(fitted, tuple(columns), treatments, (*found, *tables))
+    return ModerationPlan(
+        spec, panel, weights, w, weights_error, tuple(columns), treatments, (*found, *tables), tuple(gone)
+    )
 
 
 def check_side(side: str, spec: ModelSpec, needed: bool) -> None:
@@ -125,14 +192,19 @@ def check_side(side: str, spec: ModelSpec, needed: bool) -> None:
 
 
 def _main_effects(
-    moderators: Sequence[Moderator], formula: Formula, weights: SpatialWeights | None
+    moderators: Sequence[Moderator], columns: Sequence[Column], weights: SpatialWeights | None
 ) -> Iterator[Column]:
-    """z and W z of the moderators that are not regressors already."""
+    """z and W z of the moderators that are not regressors already, under whatever name."""
+
+    def is_new(values: FloatArray) -> bool:
+        return not any(np.array_equal(values, column.values) for column in columns)
+
     for z in moderators:
-        if z.name not in formula.names:
+        if is_new(z.values):
             yield Column(z.name, z.values, z.name, "own")
-            if weights is not None:
-                yield Column(f"W*{z.name}", weights.lag(z.values), z.name, "lag")
+        lagged = None if weights is None else weights.lag(z.values)
+        if lagged is not None and is_new(lagged):
+            yield Column(f"W*{z.name}", lagged, z.name, "lag")
 
 
 def _products(

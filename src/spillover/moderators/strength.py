@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -12,7 +13,7 @@ from spillover.models.formula import parse_formula
 from spillover.models.likelihood import Solution
 from spillover.models.result import SpatialFit, estimates_at
 from spillover.models.spec import ModelSpec
-from spillover.moderators.columns import Column, fit_columns, plain_columns, without_absorbed
+from spillover.moderators.columns import Column, check_columns, fit_columns, plain_columns, without_absorbed
 from spillover.moderators.moderator import Moderator, Moderators, fixed_in_time, read_moderators
 from spillover.moderators.strength_columns import StrengthColumns, Whose, strength_columns
 from spillover.moderators.strength_likelihood import Stability, StrengthLikelihood, maximise_strength
@@ -80,13 +81,60 @@ def fit_moderated_rho(
         cutoff_km=cutoff_km,
         time_lags=time_lags,
     )
+    return plan_strength(
+        spec, panel, weights, moderators=moderators, side=side, base=base, centre=centre, trends=trends,
+        weights_x=weights_x,
+    ).fit()  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class StrengthPlan:
+    """Everything of a moderated strength that can be known without estimating.
+
+    Attributes
+    ----------
+    columns : the regressors. moderators : z, constant in time. trends : whether z × period effects are removed.
+    """
+
+    spec: ModelSpec
+    panel: Panel
+    weights: SpatialWeights
+    weights_x: SpatialWeights
+    columns: tuple[Column, ...]
+    moderators: tuple[Moderator, ...]
+    side: Whose
+    trends: bool
+
+    def check(self) -> None:
+        """Raise what `fit` would raise before it estimates."""
+        check_columns(self.spec, self.columns, self.panel, self.weights)
+
+    def fit(self) -> StrengthFit:
+        """The estimates; EstimationError where the strength leaves the stable region."""
+        null = fit_columns(self.spec, self.columns, self.panel, self.weights, weights_x=self.weights_x)
+        loads = np.stack([np.ones(self.panel.shape[0]), *(z.centred[:, 0] for z in self.moderators)])
+        names = ("rho", *(f"rho:{z.name}" for z in self.moderators))
+        return fit_strengths(null, self.columns, self.moderators, loads, names, self.side, trends=self.trends)
+
+
+def plan_strength(
+    spec: ModelSpec,
+    panel: Panel,
+    weights: SpatialWeights,
+    *,
+    moderators: Moderators,
+    side: Whose = "receiver",
+    base: Period | str | None = None,
+    centre: float | str | Mapping[str, float] = "mean",
+    trends: bool | None = None,
+    weights_x: SpatialWeights | None = None,
+) -> StrengthPlan:
+    """`fit_moderated_rho` up to its regressors; parameters and errors as there."""
     check_option("side", side, get_args(Whose))
     found = fixed_moderators(panel, moderators, centre, base)
     with_trends = spec.has_period_effects if trends is None else trends
-    null, regressors = fit_null(spec, panel, weights, () if with_trends else found, weights_x)
-    loads = np.stack([np.ones(panel.shape[0]), *(z.centred[:, 0] for z in found)])
-    names = ("rho", *(f"rho:{z.name}" for z in found))
-    return fit_strengths(null, regressors, found, loads, names, side, trends=with_trends)
+    columns, w = null_columns(spec, panel, weights, () if with_trends else found, weights_x)
+    return StrengthPlan(spec, panel, weights, w, tuple(columns), found, side, with_trends)
 
 
 def fixed_moderators(
@@ -98,14 +146,14 @@ def fixed_moderators(
     return read_moderators(constant, {name: f"`moderator {name}`".replace("``", "`") for name in fixed}, centre)
 
 
-def fit_null(
+def null_columns(
     spec: ModelSpec,
     panel: Panel,
     weights: SpatialWeights,
     moderators: Sequence[Moderator],
     weights_x: SpatialWeights | None,
-) -> tuple[SpatialFit, list[Column]]:
-    """The model with one ρ and its regressors, the moderators among them where the effects leave something of them."""
+) -> tuple[list[Column], SpatialWeights]:
+    """Regressors of the model with one ρ, the moderators among them where the effects leave something; W of W x."""
     if spec.model not in ("sar", "sdm"):
         raise OptionError(
             f"a {spec.model} model has no W y, or a spatial error beside it",
@@ -115,11 +163,25 @@ def fit_null(
     if not isinstance(weights, SpatialWeights):
         raise OptionError("a moderated ρ needs one W", got=type(weights).__name__)
     w = (weights_x if weights_x is not None else weights).align(panel.regions)
-    formula = parse_formula(spec.formula)
-    columns = plain_columns(formula, panel, w, spec.model, spec.lagged)
-    main = [Column(z.name, z.values, z.name, "own") for z in moderators if z.name not in formula.names]
+    columns = plain_columns(parse_formula(spec.formula), panel, w, spec.model, spec.lagged)
+    main = [
+        Column(z.name, z.values, z.name, "own")
+        for z in moderators
+        if not any(np.array_equal(z.values, column.values) for column in columns)
+    ]
     kept, _ = without_absorbed(main, spec, panel)
-    columns += kept
+    return [*columns, *kept], w
+
+
+def fit_null(
+    spec: ModelSpec,
+    panel: Panel,
+    weights: SpatialWeights,
+    moderators: Sequence[Moderator],
+    weights_x: SpatialWeights | None,
+) -> tuple[SpatialFit, list[Column]]:
+    """The model with one ρ and its regressors, as `null_columns`."""
+    columns, w = null_columns(spec, panel, weights, moderators, weights_x)
     return fit_columns(spec, columns, panel, weights, weights_x=w), columns
 
 

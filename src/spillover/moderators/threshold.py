@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
@@ -11,8 +12,8 @@ import numpy as np
 from spillover.errors import DesignError, OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.spec import Groups, ModelSpec
-from spillover.moderators.columns import Column, fit_columns, plain_columns
-from spillover.moderators.moderator import read_one
+from spillover.moderators.columns import Column, check_columns, fit_columns, plain_columns, without_absorbed
+from spillover.moderators.moderator import Moderator, read_one
 from spillover.moderators.threshold_bootstrap import Bootstrap
 from spillover.moderators.threshold_columns import Switch, candidate_values, thin
 from spillover.moderators.threshold_problem import (
@@ -24,7 +25,7 @@ from spillover.moderators.threshold_problem import (
 from spillover.moderators.threshold_result import ThresholdFit, ThresholdTest, regime_names
 from spillover.moderators.threshold_search import build_grid
 from spillover.moderators.threshold_set import Threshold
-from spillover.moderators.threshold_tests import threshold_tests
+from spillover.moderators.threshold_tests import require_map, threshold_tests
 from spillover.panel.panel import Panel, Period
 from spillover.typing import CovarianceName, Effects, FloatArray, ModelName, Progress, no_progress
 from spillover.weights.weights import SpatialWeights
@@ -60,6 +61,7 @@ def fit_threshold(
     draws: int = 1_000,
     reach_km: float | None = None,
     seed: int = 0,
+    with_level: bool = False,
     progress: Progress = no_progress,
 ) -> ThresholdFit:
     """Fit a panel model whose slopes differ between q ≤ γ and q > γ, with γ estimated.
@@ -84,6 +86,7 @@ def fit_threshold(
     draws : bootstrap samples, at least 99. seed : the same seed gives the same p-values.
     reach_km : beyond which errors are independent; by default six times the range of the residual correlation, or 0
         where none is found.
+    with_level : whether q itself is a regressor, where it is none yet and the effects leave something of it.
     effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
 
     Returns
@@ -97,8 +100,12 @@ def fit_threshold(
 
     Notes
     -----
-    The level of q itself does not switch: put q among the regressors if it matters. Cost: one pass over the sorted
-    observations for all γ; the bootstrap one product of the grid's columns with all samples.
+    Switching regressors are centred (they are not where neither effects nor an intercept take up a constant), so that
+    the regimes' lines meet at the mean of x: uncentred, the level of y would jump at γ by Δβ·x̄, and the unit inside a
+    logarithm would decide where the threshold lies. The level of q itself does not switch: put q among the regressors
+    (`with_level`) if it matters, or a slope that changes with it will be found where there is none.
+    Cost: one pass over the sorted observations for all γ; the bootstrap one product of the grid's columns with all
+    samples.
     Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
     """
     spec = ModelSpec(
@@ -112,70 +119,135 @@ def fit_threshold(
         groups=groups,
         segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
     )
-    _check_options(spec, thresholds, trim, grid, level, bootstrap, draws, side)
-    if bootstrap == "period" and panel.shape[1] < FEWEST_PERIODS:
+    asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed, with_level)
+    plan = plan_threshold(
+        spec, panel, weights, threshold=threshold, switching=switching, asked=asked, weights_x=weights_x
+    )
+    return plan.fit(progress)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of a search and its tests; see `fit_threshold`."""
+
+    thresholds: int = 1
+    side: Literal["receiver", "sender"] = "receiver"
+    trim: float = 0.10
+    grid: int = 300
+    level: float = 0.95
+    scaled: bool = True
+    bootstrap: Bootstrap | None = "spatial"
+    draws: int = 1_000
+    reach_km: float | None = None
+    seed: int = 0
+    with_level: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdPlan:
+    """Everything of a threshold model that can be known without estimating.
+
+    Attributes
+    ----------
+    columns : the regressors. chosen : positions of those that switch. q : the threshold variable.
+    candidates : values of q that may be thresholds.
+    """
+
+    spec: ModelSpec
+    panel: Panel
+    weights: SpatialWeights | None
+    weights_x: SpatialWeights | None
+    columns: tuple[Column, ...]
+    chosen: tuple[int, ...]
+    q: Moderator
+    candidates: FloatArray
+    asked: Asked
+
+    def check(self) -> None:
+        """Raise what `fit` would raise before it estimates."""
+        check_columns(self.spec, self.columns, self.panel, self.weights)
+
+    def fit(self, progress: Progress = no_progress) -> ThresholdFit:
+        """The estimates."""
+        asked, columns, panel = self.asked, self.columns, self.panel
+        null = fit_columns(self.spec, columns, panel, self.weights, weights_x=self.weights_x)
+        problem = ThresholdProblem.of(null, columns, self.chosen, self.q.values, asked.side, self.weights_x)
+        estimated = estimate_thresholds(problem, self.candidates, asked.thresholds)
+        gammas = thin(self.candidates, _grid_size(problem, asked.grid))
+        tests = threshold_tests(
+            problem,
+            build_grid(problem.switch, problem.basis, gammas, LEAST_BETWEEN),
+            asked.thresholds,
+            asked.bootstrap,
+            asked.draws,
+            asked.reach_km,
+            asked.seed,
+            panel,
+            progress,
+        )
+        name = self.q.name
+        found, counts = describe_thresholds(problem, self.candidates, estimated, name, asked.level, asked.scaled)
+        values = [each.value for each in found]
+        regimes = regime_names(name, values)
+        split = _split(columns, self.chosen, problem.switch, values, regimes)
+        fitted = fit_columns(self.spec, split, panel, self.weights, weights_x=self.weights_x)
+        variables = tuple(dict.fromkeys(columns[i].variable for i in self.chosen))
+        notes = _notes(found, tests, asked.bootstrap)
+        return ThresholdFit(found, regimes, fitted, null, tuple(split), variables, tests, counts, notes)
+
+
+def plan_threshold(
+    spec: ModelSpec,
+    panel: Panel,
+    weights: SpatialWeights | None,
+    *,
+    threshold: str | Mapping[str, str],
+    switching: str | Sequence[str],
+    asked: Asked,
+    weights_x: SpatialWeights | None = None,
+) -> ThresholdPlan:
+    """`fit_threshold` up to its search; parameters and errors as there."""
+    _check_options(spec, asked)
+    if asked.bootstrap == "period" and panel.shape[1] < FEWEST_PERIODS:
         raise OptionError(
             "one multiplier per period needs ten periods or more",
             got=f"{panel.shape[1]} periods",
             fix='use bootstrap="spatial", which draws on many regions instead',
         )
+    if asked.bootstrap == "spatial" and asked.reach_km is None:
+        require_map(panel)
     w = weights_x if weights_x is not None else weights
     w = w if w is None else w.align(panel.regions)
-    columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)
+    columns = plain_columns(parse_formula(spec.formula), panel, w, spec.model, spec.lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
     q = read_one(panel, threshold)
-    null = fit_columns(spec, columns, panel, weights, weights_x=w)
-    problem = ThresholdProblem.of(null, columns, chosen, q.values, side, w)
-    candidates = _candidates(q.name, q.values, trim)
-    estimated = estimate_thresholds(problem, candidates, thresholds)
-    tests = threshold_tests(
-        problem,
-        build_grid(problem.switch, problem.basis, thin(candidates, _grid_size(problem, grid)), LEAST_BETWEEN),
-        thresholds,
-        bootstrap,
-        draws,
-        reach_km,
-        seed,
-        panel,
-        progress,
-    )
-    found, counts = describe_thresholds(problem, candidates, estimated, q.name, level, scaled)
-    regimes = regime_names(q.name, [each.value for each in found])
-    split = _split(columns, chosen, problem.switch, [each.value for each in found], regimes)
-    fitted = fit_columns(spec, split, panel, weights, weights_x=w)
-    variables = tuple(dict.fromkeys(columns[i].variable for i in chosen))
-    notes = _notes(found, tests, bootstrap)
-    return ThresholdFit(found, regimes, fitted, null, tuple(split), variables, tests, counts, notes)
+    candidates = _candidates(q.name, q.values, asked.trim)
+    if asked.with_level and not any(np.array_equal(q.values, column.values) for column in columns):
+        columns += without_absorbed([Column(q.name, q.values, q.name, "own")], spec, panel)[0]
+    return ThresholdPlan(spec, panel, weights, w, tuple(columns), chosen, q, candidates, asked)
 
 
-def _check_options(
-    spec: ModelSpec,
-    thresholds: int,
-    trim: float,
-    grid: int,
-    level: float,
-    bootstrap: str | None,
-    draws: int,
-    side: str,
-) -> None:
-    check_option("side", side, ("receiver", "sender"))
+def _check_options(spec: ModelSpec, asked: Asked) -> None:
+    check_option("side", asked.side, ("receiver", "sender"))
     if spec.has_spatial_error:
         raise OptionError(
             f"thresholds are searched in ols, slx, sar and sdm models, not in {spec.model}",
             fix="dependence of the errors is the bootstrap's business (bootstrap='spatial')",
         )
-    if thresholds not in (1, 2, 3):
-        raise OptionError("one, two or three thresholds can be estimated", got=repr(thresholds))
-    if not 0.01 <= trim <= 0.40:
-        raise OptionError("trim is a share of the observations", got=repr(trim), expected="0.01 to 0.40")
-    if not isinstance(grid, int) or grid < 20:
-        raise OptionError("a grid has at least 20 values", got=repr(grid))
-    if not 0.0 < level < 1.0:
-        raise OptionError("a confidence level is a share between 0 and 1", got=str(level), fix="use 0.95 for 95 %")
-    if bootstrap is not None:
-        check_option("bootstrap", bootstrap, get_args(Bootstrap))
-        if draws < 99:
-            raise OptionError("too few draws for a p-value", got=str(draws), expected="at least 99")
+    if asked.thresholds not in (1, 2, 3):
+        raise OptionError("one, two or three thresholds can be estimated", got=repr(asked.thresholds))
+    if not 0.01 <= asked.trim <= 0.40:
+        raise OptionError("trim is a share of the observations", got=repr(asked.trim), expected="0.01 to 0.40")
+    if not isinstance(asked.grid, int) or asked.grid < 20:
+        raise OptionError("a grid has at least 20 values", got=repr(asked.grid))
+    if not 0.0 < asked.level < 1.0:
+        raise OptionError(
+            "a confidence level is a share between 0 and 1", got=str(asked.level), fix="use 0.95 for 95 %"
+        )
+    if asked.bootstrap is not None:
+        check_option("bootstrap", asked.bootstrap, get_args(Bootstrap))
+        if asked.draws < 99:
+            raise OptionError("too few draws for a p-value", got=str(asked.draws), expected="at least 99")
 
 
 def find_switching(columns: Sequence[Column], asked: Sequence[str]) -> tuple[int, ...]:

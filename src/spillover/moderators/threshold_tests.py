@@ -129,17 +129,22 @@ def _at(problem: ThresholdProblem, grid: Grid, chosen: tuple[int, ...]) -> tuple
     return rho, solved @ mix, rest @ mix
 
 
-def _positions(panel: Panel) -> FloatArray:
-    """(n, 2) or (n, 3) km of the regions' centroids."""
-    from spillover.panel.geometry import centroids
-    from spillover.weights.points import Points
-
+def require_map(panel: Panel) -> None:
+    """Refuse the spatial bootstrap where nobody knows where the regions are."""
     if panel.geometry is None:
         raise OptionError(
             "the spatial bootstrap needs to know where the regions are, and the panel has no map",
             fix="read the panel with geometry=…; or use bootstrap='period' (ten periods or more), which holds "
             "under any dependence between regions",
         )
+
+
+def _positions(panel: Panel) -> FloatArray:
+    """(n, 2) or (n, 3) km of the regions' centroids."""
+    from spillover.panel.geometry import centroids
+    from spillover.weights.points import Points
+
+    require_map(panel)
     coordinates, lonlat = centroids(panel)
     return Points(panel.regions, coordinates, lonlat).positions
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spillover.report.charts import Chart, Panel, axis, interval_chart, safe, short
-from spillover.report.palette import EFFECTS, INK, MUTED, NEGATIVE
+from spillover.report.palette import EFFECTS, INK, MUTED, NEGATIVE, faded
 from spillover.report.words import contains_zero
 from spillover.study.numbers import compact, interval
 from spillover.study.result import ConfoundingCurve, Mechanisms, StudyResult
@@ -83,7 +83,7 @@ def flow_chart(found: Mechanisms) -> Chart | None:
             links["source"].append(source)
             links["target"].append(target)
             links["value"].append(band.size)
-            links["color"].append(_faded(band.colour, 0.55 if band.visible else 0.18))
+            links["color"].append(faded(band.colour, 0.55 if band.visible else 0.18))
             links["customdata"].append(safe(band.text))
     data = {
         "type": "sankey",
@@ -108,12 +108,6 @@ def flow_chart(found: Mechanisms) -> Chart | None:
         data=(data,),
         height=160 + 56 * len(channels),
     )
-
-
-def _faded(colour: str, opacity: float) -> str:
-    """A colour such as #1b5e93 with an opacity."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity:g})"
 
 
 # -- intervals ------------------------------------------------------------------------------------
@@ -183,7 +177,7 @@ def _confounding_chart(number: int, curve: ConfoundingCurve) -> Chart:
     colour = EFFECTS["total"]
     band = {
         "type": "scatter", "x": [*x, *x[::-1]], "y": [*high, *low[::-1]], "fill": "toself", "mode": "lines",
-        "line": {"width": 0}, "fillcolor": _faded(colour, 0.18), "hoverinfo": "skip", "name": "95 % interval",
+        "line": {"width": 0}, "fillcolor": faded(colour, 0.18), "hoverinfo": "skip", "name": "95 % interval",
     }  # fmt: skip
     line = {
         "type": "scatter", "mode": "lines", "x": x, "y": list(curve.effects["total"]), "name": "total effect",

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from spillover.report import audit, channels, charts, maps, reach, references, words
+from spillover.report import audit, channels, charts, maps, moderators, reach, references, words
 from spillover.report.charts import Chart
 from spillover.report.maps import Choropleth, Shapes
 from spillover.report.palette import NO_DATA
@@ -38,7 +38,7 @@ def render_html(result: StudyResult, *, notices: tuple[str, ...] = ()) -> str:
     environment = _environment()
     shapes = maps.shapes_of(result)
     figures = _figures(result) | reach.reach_figures(result)
-    figures |= channels.channel_figures(result) | audit.audit_figures(result)
+    figures |= channels.channel_figures(result) | moderators.moderator_figures(result) | audit.audit_figures(result)
     payload = {
         "charts": {chart.key: chart.payload for chart in figures.values()},
         "shapes": None if shapes is None else shapes.payload,
@@ -181,6 +181,9 @@ def _sections(result: StudyResult) -> dict[str, Any]:
         "regional_remarks": words.regional_remarks(result),
         "truth_rows": words.truth_rows(result),
         "channel_rows": () if result.mechanisms is None else channels.effect_rows(result.mechanisms),
+        "moderator_parts": [] if result.moderators is None else moderators.parts_of(result.moderators),
+        "moderator_overview": [] if result.moderators is None else moderators.overview_rows(result.moderators),
+        "regime_rows": moderators.regime_rows,
         **_reach(result),
         "audit_sentence": audit.sentence(result),
         "verdicts": audit.verdict_cards(result),

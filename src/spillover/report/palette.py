@@ -28,6 +28,16 @@ EFFECTS = {"direct": "#1b5e93", "indirect": "#c05a12", "total": "#4a4f57"}
 TRUTH = "#1b2733"
 
 
+def faded(colour: str, opacity: float) -> str:
+    """A colour such as #1b5e93 with an opacity.
+
+    >>> faded("#1b5e93", 0.18)
+    'rgba(27,94,147,0.18)'
+    """
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
 @dataclass(frozen=True)
 class Classes:
     """Classes of a map: `breaks` are the inner limits, ascending; one colour and one text per class."""

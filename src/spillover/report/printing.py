@@ -16,6 +16,7 @@ from typing import Any
 from spillover.errors import show_labels
 from spillover.report import audit, channels, charts, maps, reach
 from spillover.report.channel_printing import CurveDrawing, FlowDrawing
+from spillover.report.moderator_printing import moderator_drawings
 from spillover.report.palette import EFFECTS, GRID, INK, MUTED, NO_DATA
 from spillover.report.reach_printing import ReachDrawing
 from spillover.report.words import contains_zero, display_names
@@ -144,6 +145,7 @@ def _plan(result: StudyResult, letters: Lettering) -> Iterator[tuple[str, tuple[
         yield "forest", _size(forest[:1]), lambda figure: _draw_panels(figure, forest[:1], letters)
     yield from _reach(result, letters)
     yield from _channels(result, letters)
+    yield from moderator_drawings(result, letters.text)
     for name, panel in audit.interval_panels(result):
         yield f"audit-{name}", _size((panel,)), _Panels((panel,), letters)
     for name, title, values, observed in audit.shuffles(result):

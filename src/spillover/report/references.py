@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spillover.report.words import COVARIANCE_NAMES, MODEL_NAMES, describe_effects, describe_weights
-from spillover.study.result import StudyResult
+from spillover.study.result import Moderators, StudyResult
 
 _ALWAYS = (
     "Elhorst, J. P. (2014). Spatial Econometrics: From Cross-Sectional Data to Spatial Panels. Springer.",
@@ -37,6 +37,17 @@ _CHANNELS = (
     "Tchetgen Tchetgen, E. J. & VanderWeele, T. J. (2012). On causal inference in the presence of interference. "
     "Statistical Methods in Medical Research 21: 55–75.",
 )
+_INTERACTIONS = (
+    "Bauer, D. J. & Curran, P. J. (2005). Probing interactions in fixed and multilevel regression. Multivariate "
+    "Behavioral Research 40: 373–400.",
+    "Johnson, P. O. & Fay, L. C. (1950). The Johnson–Neyman technique, its theory and application. Psychometrika 15: "
+    "349–367.",
+)
+_THRESHOLDS = (
+    "Hansen, B. E. (1999). Threshold effects in non-dynamic panels: estimation, testing, and inference. Journal of "
+    "Econometrics 93: 345–368.",
+    "Hansen, B. E. (2000). Sample splitting and threshold estimation. Econometrica 68: 575–603.",
+)
 _MORAN = "Moran, P. A. P. (1950). Notes on continuous stochastic phenomena. Biometrika 37: 17–23."
 _CLIFF_ORD = "Cliff, A. D. & Ord, J. K. (1981). Spatial Processes: Models and Applications. Pion."
 
@@ -56,6 +67,9 @@ def references(result: StudyResult) -> tuple[str, ...]:
         works += (_SLX, *_DISTANCE)
     if result.mechanisms is not None:
         works += _CHANNELS
+    if result.moderators is not None:
+        works += _INTERACTIONS if result.moderators.interactions or result.moderators.environment else ()
+        works += _THRESHOLDS if result.moderators.thresholds else ()
     return tuple(sorted(set(works)))
 
 
@@ -90,11 +104,34 @@ def methods_text(result: StudyResult) -> tuple[str, ...]:
             f"standard errors by the delta method from the joint covariance of all its coefficients "
             f"({result.mechanisms.covariance})."
         )
+    if result.moderators is not None:
+        sentences += _moderators(result.moderators)
     if result.index is not None:
         sentences.append(
             "The innovation-capability index uses goalposts and entropy weights pooled over all regions and periods."
         )
     return tuple(sentences)
+
+
+def _moderators(found: Moderators) -> list[str]:
+    sentences = []
+    if found.interactions or found.environment is not None:
+        sentences.append(
+            "Moderators enter as products with the treatment, its own and next door; effects at their values have "
+            "simultaneous (sup-t) bands, and regions of significance (Johnson–Neyman) are those of the bands."
+        )
+    if found.thresholds:
+        sentences.append(
+            "Thresholds were searched over all values of their variable (Hansen 1999), tested by a wild bootstrap "
+            "whose multipliers are correlated in space, and have likelihood-ratio sets scaled for unequal variances "
+            "(Hansen 2000)."
+        )
+    if found.strengths:
+        sentences.append(
+            "Strengths of the feedback that depend on a moderator were estimated from score equations that remove what "
+            "all regions share and what goes with the moderator in each period."
+        )
+    return sentences
 
 
 def citation(result: StudyResult) -> str:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from spillover.report import moderators
 from spillover.report.reach import reach_tables
 from spillover.report.words import display_names
 from spillover.study.result import StudyResult
@@ -48,6 +49,14 @@ ABOUT = {
     "channel_shares": "Shares of the effect by channel, where they are defined.",
     "channel_confounding": "Effects of each channel for every correlation of the errors of mediator and outcome.",
     "channel_robustness": "Robustness values of the slopes on the treatment and on the mediators.",
+    "moderation": "Effects at quantiles of each moderator, with bands for all values of one moderator together.",
+    "moderation_curves": "Effects over the whole range of each moderator.",
+    "moderation_ranges": "Where an effect can be told from zero (Johnson–Neyman), pointwise and by the band.",
+    "moderation_tests": "Tests of each moderator.",
+    "thresholds": "Thresholds with their confidence sets and tests.",
+    "threshold_profiles": "Likelihood ratio of the values searched.",
+    "threshold_effects": "Effects on each side of the thresholds.",
+    "strengths": "Strength of the feedback by region, as a function of a moderator.",
     "truth": "Known truth beside the estimates.",
     "audit_verdicts": "Is it a spillover? The verdict on each effect of the main model, with what decides it.",
     "audit_facts": "Every number that the rules of the verdict may read.",
@@ -74,6 +83,7 @@ def study_tables(result: StudyResult) -> dict[str, Rows]:
         "links": _links(result),
         **reach_tables(result.distance),
         **_channels(result),
+        **_moderators(result),
         "truth": [row.model_dump() for row in result.truth],
         **_audit(result),
     }  # fmt: skip
@@ -102,6 +112,64 @@ def _channels(result: StudyResult) -> dict[str, Rows]:
             for i, r in enumerate(curve.correlations)
         ],
         "channel_robustness": [dict(row) for row in found.robustness],
+    }
+
+
+def _moderators(result: StudyResult) -> dict[str, Rows]:
+    """Everything of the moderators that is a table; values of a logged moderator as they were estimated."""
+    found = result.moderators
+    if found is None:
+        return {}
+    every = moderators.moderations(found)
+    return {
+        "moderation": [dict(row) for each in every for row in each.effects],
+        "moderation_curves": [
+            {
+                "moderator": each.name,
+                "logged": each.logged,
+                "effect": curve.effect,
+                "value": curve.values[i],
+                "estimate": curve.estimates[i],
+                "conf_low": curve.conf_low[i],
+                "conf_high": curve.conf_high[i],
+                "band_low": curve.band_low[i],
+                "band_high": curve.band_high[i],
+            }
+            for each in every
+            for curve in each.curves
+            for i in range(len(curve.values))
+        ],
+        "moderation_ranges": [
+            {**row, "moderator": each.name, "effect": curve.effect}
+            for each in every
+            for curve in each.curves
+            for row in curve.ranges
+        ],
+        "moderation_tests": [{"moderator": each.name, **row} for each in every for row in each.tests],
+        "thresholds": [
+            {
+                "variable": each.name,
+                "threshold": i + 1,
+                "value": profile.value,
+                "set_low": profile.low,
+                "set_high": profile.high,
+                "share_below": profile.share_below,
+                "eta2": profile.eta2,
+                "p_value": each.tests[i]["p_value"] if i < len(each.tests) else None,
+            }
+            for each in found.thresholds
+            for i, profile in enumerate(each.profiles)
+        ],
+        "threshold_profiles": [
+            {"variable": each.name, "threshold": i + 1, "gamma": gamma, "ratio": ratio, "critical": profile.critical}
+            for each in found.thresholds
+            for i, profile in enumerate(each.profiles)
+            for gamma, ratio in zip(profile.gammas, profile.ratio, strict=True)
+        ],
+        "threshold_effects": [
+            {"threshold_variable": each.name, **row} for each in found.thresholds for row in each.effects
+        ],
+        "strengths": [{"moderator": each.name, **row} for each in found.strengths for row in each.regions],
     }
 
 

@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from spillover.errors import OptionError
+from spillover.simulation.channel_shares import ShareEstimator, read_share, share_problems
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.estimators import (
     CountEstimator,
@@ -18,6 +19,8 @@ from spillover.simulation.estimators import (
 from spillover.simulation.reach import reach_km
 from spillover.simulation.reference import DEMO_STUDY
 from spillover.simulation.spatial_config import ERROR_MODELS, LAG_MODELS, SpatialPanelConfig, SyntheticWeights
+from spillover.simulation.threshold_estimator import for_threshold_panel
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
 from spillover.typing import Correction, CovarianceName
 from spillover.weights.weights import SpatialWeights
 
@@ -41,6 +44,11 @@ def resize(config: Any, *, n_regions: int | None = None, n_periods: int | None =
     return replace(config, **{name: resized for name in _HOLDERS if getattr(config, name, None) is owner})
 
 
+def weights_of(config: Any) -> Any:
+    """W of a configuration, or of the panel that it holds; None where it has none of its own."""
+    return getattr(_owner(config), "weights", None)
+
+
 _HOLDERS = ("system", "panel")  # the field in which a larger configuration keeps the one with sizes
 
 
@@ -55,16 +63,26 @@ def _owner(config: Any) -> Any:
     )
 
 
-def ready_estimator(config: Any, covariance: CovarianceName = "default") -> Estimator:
-    """The estimator of the project that is right for a configuration.
+def ready_estimator(config: Any, covariance: CovarianceName = "default", quantity: str | None = None) -> Estimator:
+    """The estimator of the project that is right for a configuration, and for what is asked of it.
+
+    quantity : "share of spillover: talent", …, has an estimator of its own; None is any effect.
 
     Raises
     ------
     OptionError : there is none, and why.
     """
+    if isinstance(config, ThresholdPanelConfig):
+        return for_threshold_panel(config)
     if isinstance(config, SpatialPanelConfig):
         return _for_panel(config, covariance)
     owner = _owner(config)
+    of = read_share(quantity)
+    if of is not None and isinstance(owner, SystemConfig):
+        problems = share_problems(owner)
+        if problems:
+            raise _none(f"for shares of channels, because of {'; '.join(problems)}")
+        return ShareEstimator(owner.decay_per_km, owner.informal_decay_per_km, of)
     if isinstance(owner, SystemConfig) and owner.distance == "straight":
         return StudyEstimator(
             replace(DEMO_STUDY, decay_per_km=owner.decay_per_km, threshold_km=reach_km(owner)),

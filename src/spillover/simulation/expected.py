@@ -26,6 +26,11 @@ from spillover.typing import FloatArray
 WORST_CONDITION = 1e12
 """Of the scaled information; beyond, parameters cannot be told apart."""
 
+_SUBJECTS = {
+    "SystemConfig": "the regional innovation system",
+    "AgentConfig": "a system of agents",
+    "ThresholdPanelConfig": "a panel with a threshold that has to be found",
+}
 EFFECT_KINDS = ("direct", "indirect", "total")
 
 
@@ -82,7 +87,8 @@ def expected_estimates(config: SpatialPanelConfig) -> Estimates:
 def closed_form_problems(config: Any) -> list[str]:
     """Everything that keeps the information from having its closed form; empty where it has one."""
     if not isinstance(config, SpatialPanelConfig):
-        return [f"a {type(config).__name__}, whose estimators are not maximum likelihood of its own model"]
+        subject = _SUBJECTS.get(type(config).__name__, f"a {type(config).__name__}")
+        return [f"{subject}, whose estimators are not maximum likelihood of its own model"]
     reasons = {
         "dynamics (tau, eta)": config.is_dynamic,
         "counts": config.counts,

@@ -1,4 +1,4 @@
-"""Panels with planted thresholds under dependence in space: what threshold estimators are judged by."""
+"""Panels with planted thresholds or strengths: what estimators of moderation are judged by."""
 
 from __future__ import annotations
 
@@ -75,3 +75,41 @@ class PlantedThresholds:
             return np.eye(n)
         distance = np.linalg.norm(places[:, None] - places[None], axis=2)
         return np.asarray(np.linalg.cholesky(np.exp(-distance / self.range_km) + 1e-9 * np.eye(n)))
+
+
+@dataclass(frozen=True)
+class PlantedStrength:
+    """y = (ρ + slope·z) ∘ W y + x + W x / 2 + region effects [+ (1 + loading·z) α_t] + e: ρ moved by the receiver's z.
+
+    Attributes
+    ----------
+    n_periods : T; regions are those of W.
+    rho, slope : strength at the mean of z, and by how much a standard deviation of z changes it.
+    loading : how shocks that all regions share grow with z. mean : of z.
+    smooth : z in patches (S^{-1} of noise at ρ = .8); else independent between regions.
+    periods : whether there are shocks that all regions share.
+    """
+
+    n_periods: int = 10
+    rho: float = 0.4
+    slope: float = 0.0
+    loading: float = 0.0
+    mean: float = 0.0
+    smooth: bool = False
+    periods: bool = True
+
+    def draw(self, weights: SpatialWeights, seed: int) -> Panel:
+        """A panel with variables y, x, z; the same seed gives the same panel."""
+        rng = np.random.default_rng(check_seed(seed))
+        n, t = weights.n, self.n_periods
+        x = rng.normal(size=(n, t)) + rng.normal(size=(n, 1))
+        z = rng.normal(size=n)
+        if self.smooth:
+            z = weights.engine.multiplier(0.8).solve(z)
+        z = (z - z.mean()) / z.std()
+        right = x + 0.5 * weights.lag(x) + rng.normal(size=(n, 1)) + rng.normal(size=(n, t))
+        if self.periods:
+            right = right + (1.0 + self.loading * z)[:, None] * rng.normal(size=(1, t))
+        strength = np.diag(self.rho + self.slope * z)
+        y = np.linalg.solve(np.eye(n) - strength @ weights.matrix.toarray(), right)
+        return Panel(weights.regions, tuple(range(t)), {"y": y, "x": x, "z": z[:, None] + self.mean + np.zeros(t)})

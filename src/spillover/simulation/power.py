@@ -238,7 +238,7 @@ def simulate_power(
     """
     question = question or PowerQuestion()
     term = question.term(config)
-    chosen = ready_estimator(config, question.covariance) if estimator is None else estimator
+    chosen = ready_estimator(config, question.covariance, question.quantity) if estimator is None else estimator
     _require_truth(config, term, truths, seed)
     table = recover_estimator(
         config,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spillover.errors import OptionError
-from spillover.simulation.designs import size_of
+from spillover.simulation.designs import size_of, weights_of
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.power import (
     PowerQuestion,
@@ -35,6 +35,11 @@ _WORDS = {
     "direct": "a direct effect",
     "total": "a total effect",
     "rho": "a spatial lag coefficient ρ",
+}
+_SHARES = {
+    "share of own": "the effect at home",
+    "share of spillover": "the spillover",
+    "share of total": "the total effect",
 }
 _UNITS = {"n_regions": "regions", "n_periods": "years"}
 _OTHERS = {"n_regions": "the same years", "n_periods": "the same regions"}
@@ -79,9 +84,10 @@ class PowerAnswer:
             lines.append(_numbers_in_words(self.best))
         if self.drawn is not None and self.drawn.power_low is not None:
             refused = f"; {self.drawn.refused} more were refused" if self.drawn.refused else ""
+            error = f"standard error {self.drawn.std_error:.3g}, " if math.isfinite(self.drawn.std_error) else ""
             lines.append(
-                f"{self.drawn.panels} drawn panels: standard error {self.drawn.std_error:.3g}, power "
-                f"{self.drawn.power:.2f} (95 % band {self.drawn.power_low:.2f}–{self.drawn.power_high:.2f}){refused}"
+                f"{self.drawn.panels} drawn panels: {error}power {self.drawn.power:.2f} "
+                f"(95 % band {self.drawn.power_low:.2f}–{self.drawn.power_high:.2f}){refused}"
             )
         lines += ["", self.grid.to_markdown()] if self.grid is not None else []
         return "\n".join(lines)
@@ -161,7 +167,7 @@ def _searches(
 ) -> tuple[SizeSearch, ...]:
     """Along years; along regions too where that is a matter of the closed form."""
     ways: tuple[Along, ...] = ("n_periods", "n_regions")
-    if rounds or isinstance(getattr(config, "weights", None), SpatialWeights):
+    if rounds or isinstance(weights_of(config), SpatialWeights):
         ways = ("n_periods",)
     found = []
     for way in ways:
@@ -178,18 +184,15 @@ def _numbers_in_words(result: PowerResult) -> str:
         if math.isfinite(result.detectable)
         else ""
     )
-    return (
-        f"effect {result.value:.3g}, standard error {result.std_error:.3g}, power {result.power:.2f} at "
-        f"{100 * result.alpha:g} %{detectable}"
-    )
+    error = f", standard error {result.std_error:.3g}" if math.isfinite(result.std_error) else ""
+    return f"true value {result.value:.3g}{error}, power {result.power:.2f} at {100 * result.alpha:g} %{detectable}"
 
 
 def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -> str:
     """ "With 30 regions and 10 years a spillover of 0.33 is seen in 19 of 100 samples; 80 of 100 need 40 years …"."""
     seen = _in_hundred(result.power)
     start = (
-        f"With {result.n_regions} regions and {result.n_periods} years {_WORDS.get(result.effect, result.effect)} of "
-        f"{result.value:.2g} is seen in {seen} of 100 samples"
+        f"With {result.n_regions} regions and {result.n_periods} years {_what(result)} is seen in {seen} of 100 samples"
     )
     if result.value == 0:
         return f"The true value is 0: there is nothing to see, and {seen} of 100 samples show something by chance."
@@ -214,6 +217,21 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
         for search in searches
     )
     return f"{start}; nothing that was tried reaches {100 * result.target:.4g} of 100: {tried}."
+
+
+def _what(result: PowerResult) -> str:
+    """ "a spillover of 0.33", "a share of 46 % of the spillover through talent", ….
+
+    >>> from types import SimpleNamespace
+    >>> _what(SimpleNamespace(effect="shift: W*x", value=0.5))
+    'a threshold beyond which the coefficient of W*x differs by 0.5'
+    """
+    kind, _, name = result.effect.partition(": ")
+    if kind in _SHARES and name:
+        return f"a share of {100 * result.value:.0f} % of {_SHARES[kind]} through {name}"
+    if kind == "shift" and name:
+        return f"a threshold beyond which the coefficient of {name} differs by {result.value:.2g}"
+    return f"{_WORDS.get(result.effect, result.effect)} of {result.value:.2g}"
 
 
 def _about(search: SizeSearch) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from spillover.errors import OptionError, show_labels
 from spillover.simulation.admissible import Problems, refuse_problems
-from spillover.simulation.designs import resize
+from spillover.simulation.designs import resize, size_of, weights_of
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.power import PowerQuestion, PowerResult, compute_power, is_size, say_sizes
 from spillover.simulation.recovery_round import Truths
@@ -112,7 +112,7 @@ def _check_grid(config: Any, n_regions: Sequence[int], n_periods: Sequence[int])
     bad = [size for size in (*n_regions, *n_periods) if not is_size(size)]
     if bad:
         raise OptionError("sizes of a grid are whole numbers of 1 or more", got=show_labels(bad))
-    if isinstance(getattr(config, "weights", None), SpatialWeights) and set(n_regions) != {config.n_regions}:
+    if isinstance(weights_of(config), SpatialWeights) and set(n_regions) != {size_of(config)[0]}:
         raise OptionError(
-            "a given W has its number of regions", got=show_labels(n_regions), expected=str(config.n_regions)
+            "a given W has its number of regions", got=show_labels(n_regions), expected=str(size_of(config)[0])
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from spillover.errors import DesignError, EstimationError, OptionError, check_option, show_labels
-from spillover.simulation.designs import resize, size_of
+from spillover.simulation.designs import resize, size_of, weights_of
 from spillover.simulation.estimators import Estimator
 from spillover.simulation.power import PowerQuestion, PowerResult, compute_power, is_size, simulate_power
 from spillover.simulation.recovery_round import Truths
@@ -141,7 +141,7 @@ def usual_limits(config: Any, along: Along) -> tuple[int, int]:
     n_regions, n_periods = size_of(config)
     if along == "n_periods":
         return low, max(high, 2 * n_periods)
-    weights = getattr(config, "weights", None)
+    weights = weights_of(config)
     if isinstance(weights, SyntheticWeights) and weights.kind == "knn":
         low = max(low, weights.neighbours + 2)  # one more than a map on which everybody is linked to everybody
     most = DENSE_LIMIT if isinstance(config, SpatialPanelConfig) else 2 * n_regions
@@ -165,10 +165,10 @@ def _smallest(reaches: Callable[[int], bool], low: int, high: int, coarse: bool 
 
 
 def _check_limits(config: Any, along: Along, limits: tuple[int, int]) -> None:
-    if along == "n_regions" and isinstance(getattr(config, "weights", None), SpatialWeights):
+    if along == "n_regions" and isinstance(weights_of(config), SpatialWeights):
         raise OptionError(
             "a given W has its number of regions",
-            got=f"{config.n_regions} regions",
+            got=f"{size_of(config)[0]} regions",
             fix='search along="n_periods", or use SyntheticWeights',
         )
     if not (isinstance(limits, tuple) and len(limits) == 2 and all(map(is_size, limits)) and limits[0] < limits[1]):

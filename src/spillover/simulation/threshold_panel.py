@@ -25,6 +25,7 @@ from spillover.simulation.streams import check_seed
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
 
+LARGEST_SHIFT = 1e4
 _OWN_STREAM = 1000  # far from the children that an exact panel spawns
 
 
@@ -49,22 +50,33 @@ class ThresholdPanelConfig:
     region_share: float = 0.5
 
     def __post_init__(self) -> None:
-        numbers = ("threshold", "shift", "neighbour_shift", "region_share")
-        bad = [name for name in numbers if not is_number(getattr(self, name))]
-        problems = [f"{name} = {shown(getattr(self, name))} is not a finite number" for name in bad]
-        if "threshold" not in bad and abs(self.threshold) > 3:
-            problems.append(f"threshold = {self.threshold:g}: q has variance 1, and hardly anybody would be beyond it")
-        if "region_share" not in bad and not 0 <= self.region_share <= 1:
-            problems.append(f"region_share = {self.region_share:g} is outside [0, 1]")
-        if not isinstance(self.panel, SpatialPanelConfig):
-            problems.append("panel is not a SpatialPanelConfig")
-        else:
-            problems += ["tau, eta: a dynamic panel with a threshold is not among these"] * self.panel.is_dynamic
-            problems += ["counts with a threshold are not among these"] * self.panel.counts
-            problems += ["a regressor called q beside the threshold variable"] * any(
-                law.name == "q" for law in self.panel.regressors
-            )
-        refuse_problems("the threshold panel has", problems, "ThresholdPanelConfig()")
+        refuse_problems("the threshold panel has", find_problems(self), "ThresholdPanelConfig()")
+
+
+def find_problems(config: ThresholdPanelConfig) -> list[str]:
+    """Everything that a planted threshold cannot be, one sentence each."""
+    numbers = ("threshold", "shift", "neighbour_shift", "region_share")
+    bad = [name for name in numbers if not is_number(getattr(config, name))]
+    problems = [f"{name} = {shown(getattr(config, name))} is not a finite number" for name in bad]
+    if "threshold" not in bad and abs(config.threshold) > 3:
+        problems.append(f"threshold = {config.threshold:g}: q has variance 1, and hardly anybody would be beyond it")
+    problems += [
+        f"{name} = {getattr(config, name):g} is more than {LARGEST_SHIFT:g} in size"
+        for name in ("shift", "neighbour_shift")
+        if name not in bad and abs(getattr(config, name)) > LARGEST_SHIFT
+    ]
+    if "region_share" not in bad and not 0 <= config.region_share <= 1:
+        problems.append(f"region_share = {config.region_share:g} is outside [0, 1]")
+    panel = config.panel
+    if not isinstance(panel, SpatialPanelConfig):
+        return [*problems, "panel is not a SpatialPanelConfig"]
+    if panel.is_dynamic:
+        problems.append("tau, eta: a dynamic panel with a threshold is not among these")
+    if panel.counts:
+        problems.append("counts with a threshold are not among these")
+    if any(law.name == "q" for law in panel.regressors):
+        problems.append("a regressor called q beside the threshold variable")
+    return problems
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from spillover.study.distance_problems import main_of
 from spillover.study.estimate import require_design, require_values, restrict
 from spillover.study.load import examine
 from spillover.study.mechanisms import plan_channels
+from spillover.study.moderators import plan_moderators
 from spillover.study.phrasing import phrase
 from spillover.study.prepare import (
     build_weights,
@@ -111,7 +112,21 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
                 "[distance]", problems, plan_distance, config.distance, main_of(config.models), measured[0]
             )
             facts += [] if reach is None else [reach.fact]
+        facts += _look_at_moderators(config, measured[0], built, problems)
     return facts, problems
+
+
+def _look_at_moderators(
+    config: StudyConfig, panel: Panel, built: Mapping[str, SpatialWeights], problems: list[str]
+) -> list[str]:
+    if config.moderators is None or len(built) != len(config.weights):
+        return []
+    try:
+        plans = plan_moderators(config, panel, built)
+    except SpilloverError as error:
+        problems.append(phrase(one_line(error), "study file"))
+        return []
+    return [f"moderators: {', '.join(plans.names)}, {_panel_fact(plans.setting.panel)}"]
 
 
 def _look_at_models(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from spillover.models.formula import Formula, parse_formula, tidy, variables_in
+from spillover.models.formula import Formula, parse_formula, plain, tidy, variables_in
 from spillover.panel.expressions import names_in
 from spillover.panel.tables import open_table
-from spillover.study.config import AgglomerationSection, MechanismsSection, StudyConfig
+from spillover.study.config import AgglomerationSection, MechanismsSection, ModeratorsSection, StudyConfig
 
 
 def read_columns(path: Path, encoding: str | None = None) -> list[str]:
@@ -40,6 +40,8 @@ def needed_columns(config: StudyConfig) -> tuple[str, ...]:
         used += formula_variables(parse_formula(config.distance.formula))
     if config.mechanisms is not None:
         used += mechanism_variables(config.mechanisms)
+    if config.moderators is not None:
+        used += moderator_variables(config.moderators)
     made |= measure_names(config)
     return tuple(dict.fromkeys(name for name in used if name not in made))
 
@@ -52,6 +54,17 @@ def mechanism_variables(section: MechanismsSection) -> tuple[str, ...]:
     for channel in section.channels:
         used += _variables(channel.mediator)
     return tuple(dict.fromkeys(used))
+
+
+def moderator_variables(section: ModeratorsSection) -> tuple[str, ...]:
+    """The variables that [moderators] names, beside those of the main model; FormulaError for what cannot be read."""
+    texts = [section.outcome, section.treatment, *(section.controls or ())]
+    texts += [item.moderator for item in section.interactions]
+    texts += list(section.environment.parts.values()) if section.environment else []
+    texts += [item.variable for item in section.thresholds]
+    texts += [term.removeprefix("W*") for item in section.thresholds for term in item.switching]
+    texts += [item.moderator for item in section.strengths]
+    return tuple(dict.fromkeys(name for text in texts if text is not None for name in variables_in(plain(text))))
 
 
 def _variables(text: str) -> tuple[str, ...]:

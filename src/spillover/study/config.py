@@ -248,6 +248,70 @@ class MechanismsSection(Section):
     channels: tuple[ChannelSection, ...]
 
 
+class InteractionSection(Section):
+    """[[moderators.interactions]]: one variable, or one table of linkages, that may change the effect."""
+
+    name: Name  # as the report calls it: "digital infrastructure"
+    moderator: str | None = None  # a variable or an expression
+    linkage: str | None = None  # or the name of a [[weights]], whose entries moderate the links of W
+    side: Literal["both", "receiver", "sender", "none"] | None = None  # whose value counts next door; both by default
+    centre: Real | None = None  # the mean by default
+
+
+class EnvironmentSection(Section):
+    """[moderators.environment]: parts of an environment, each on its own and as one index."""
+
+    name: Name = "environment"
+    parts: dict[str, str]  # name → variable or expression: policy, infrastructure, culture
+    scale: Literal["log", "sd"] = "log"
+    side: Literal["both", "receiver", "sender", "none"] | None = None
+
+
+class ThresholdSection(Section):
+    """[[moderators.thresholds]]: values of a variable beyond which slopes change."""
+
+    name: Name
+    variable: str
+    switching: tuple[str, ...] = ()  # terms such as "W*log(lq)"; the treatment at home and next door by default
+    thresholds: Literal[1, 2, 3] = 1
+    side: Literal["receiver", "sender"] = "receiver"
+    trim: Real = 0.10
+    bootstrap: Literal["spatial", "period", "hansen"] = "spatial"
+    draws: Whole = Field(default=1_000, ge=99)
+    reach_km: Real | None = None
+
+
+class StrengthSection(Section):
+    """[[moderators.strengths]]: a variable that may move the strength ρ of the feedback between neighbours."""
+
+    name: Name
+    moderator: str
+    side: Literal["receiver", "sender"] = "receiver"
+    base: Period | None = None  # the period whose value counts, or "mean", where the variable changes over time
+
+
+class ModeratorsSection(Section):
+    """[moderators]: under what conditions the effect of the treatment is stronger or weaker.
+
+    What is not said is taken from the main model: outcome, treatment, controls, W, effects, groups and segments.
+    """
+
+    outcome: str | None = None
+    treatment: str | None = None
+    controls: tuple[str, ...] | None = None
+    model: Literal["ols", "slx", "sar", "sdm"] | None = None
+    weights: str | None = None
+    covariance: CovarianceName | None = None
+    cutoff_km: Real | None = None
+    time_lags: Whole | None = None
+    periods: tuple[Period, ...] = ()  # keep only these periods
+    exclude: tuple[str, ...] = ()  # leave these regions out
+    interactions: tuple[InteractionSection, ...] = ()
+    environment: EnvironmentSection | None = None
+    thresholds: tuple[ThresholdSection, ...] = ()
+    strengths: tuple[StrengthSection, ...] = ()
+
+
 class StudyConfig(Section):
     """A whole study file."""
 
@@ -260,6 +324,7 @@ class StudyConfig(Section):
     models: tuple[ModelSection, ...]
     distance: DistanceSection | None = None
     mechanisms: MechanismsSection | None = None
+    moderators: ModeratorsSection | None = None
     audit: AuditSection = AuditSection()
 
     @field_validator("audit", mode="before")

@@ -10,7 +10,13 @@ from spillover.audit.rules import read_rules
 from spillover.errors import SpilloverError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula
 from spillover.models.spec import DURBIN_MODELS
-from spillover.study.columns import agglomeration_columns, find_term, formula_variables, mechanism_variables
+from spillover.study.columns import (
+    agglomeration_columns,
+    find_term,
+    formula_variables,
+    mechanism_variables,
+    moderator_variables,
+)
 from spillover.study.config import (
     AgglomerationSection,
     DataSection,
@@ -55,6 +61,7 @@ def inconsistencies(sections: Sections, columns: Sequence[str] | None) -> list[s
     problems += _models(sections)
     problems += distance_problems(sections)
     problems += _mechanisms(sections)
+    problems += _moderators(sections)
     problems += _audit(sections)
     if columns is not None:
         problems += _unknown_names(sections, columns)
@@ -241,6 +248,48 @@ def _mechanisms(sections: Sections) -> list[str]:
     return problems
 
 
+def _moderators(sections: Sections) -> list[str]:
+    section = sections.moderators
+    if section is None:
+        return []
+    where = "[moderators]"
+    named = {
+        "interactions": [item.name for item in section.interactions],
+        "thresholds": [item.name for item in section.thresholds],
+        "strengths": [item.name for item in section.strengths],
+    }
+    problems = []
+    for key, found in named.items():
+        problems += _repeated(f"[[moderators.{key}]] name", found)
+    if not any(named.values()) and section.environment is None:
+        problems.append(
+            f"{where} needs [[moderators.interactions]], [moderators.environment], [[moderators.thresholds]] or "
+            "[[moderators.strengths]]"
+        )
+    asked = [(f"{where} weights", section.weights)]
+    for item in section.interactions:
+        place = f"[[moderators.interactions]] {item.name!r}"
+        if (item.moderator is None) == (item.linkage is None):
+            problems.append(f"{place} needs moderator (a variable) or linkage (one of [[weights]]), one of the two")
+        asked.append((f"{place} linkage", item.linkage))
+    if section.environment is not None and len(section.environment.parts) < 2:
+        problems.append("[moderators.environment] parts needs two or more, such as policy, infrastructure and culture")
+    names = [item.name for item in sections.weights]
+    if "weights" not in sections.left_out:
+        problems += [_unknown(place, w, names, "[[weights]]") for place, w in asked if w is not None and w not in names]
+    if section.covariance == "conley" and section.cutoff_km is None:
+        problems.append(f'{where} covariance = "conley" needs cutoff_km')
+    for threshold in section.thresholds:
+        if not 0.01 <= threshold.trim <= 0.40:
+            place = f"[[moderators.thresholds]] {threshold.name!r}"
+            problems.append(f"{place} trim = {threshold.trim}: expected a share from 0.01 to 0.4")
+    try:
+        moderator_variables(section)
+    except SpilloverError as error:
+        problems.append(f"{where}: {one_line(error)}")
+    return problems
+
+
 def _terms(model: ModelSection, formula: Formula, where: str) -> list[str]:
     problems = []
     if model.treatment is not None and find_term(model.treatment, formula.names) is None:
@@ -303,6 +352,7 @@ def _unknown_names(sections: Sections, columns: Sequence[str]) -> list[str]:
     used = distance_variables(sections)
     problems += [_unknown("[distance] formula", name, everything) for name in used if name not in everything]
     problems += _unknown_mediators(sections, everything)
+    problems += _unknown_moderators(sections, everything)
     return problems
 
 
@@ -314,6 +364,16 @@ def _unknown_mediators(sections: Sections, known: Sequence[str]) -> list[str]:
     except SpilloverError:
         return []  # told already
     return [_unknown("[mechanisms]", name, known) for name in used if name not in known]
+
+
+def _unknown_moderators(sections: Sections, known: Sequence[str]) -> list[str]:
+    if sections.moderators is None:
+        return []
+    try:
+        used = moderator_variables(sections.moderators)
+    except SpilloverError:
+        return []  # told already
+    return [_unknown("[moderators]", name, known) for name in used if name not in known]
 
 
 def _covered_names(sections: Sections, known: Sequence[str]) -> list[str]:

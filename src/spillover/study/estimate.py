@@ -42,15 +42,15 @@ def fit_model(
     for factors in ((formula.response,), *formula.terms):
         require_values(factors, panel)
     return fit_spec(
-        _specification(section, panel),
+        specification_of(section, panel),
         panel,
         weights if section.model != "ols" else None,
-        weights_x=_other(section.weights_x, panel, others),
-        weights_error=_other(section.weights_error, panel, others),
+        weights_x=other_weights(section.weights_x, panel, others),
+        weights_error=other_weights(section.weights_error, panel, others),
     )
 
 
-def _specification(section: ModelSection, panel: Panel) -> ModelSpec:
+def specification_of(section: ModelSection, panel: Panel) -> ModelSpec:
     """What to fit. Keys of a table are text, periods may be numbers: segments are matched by what is written."""
     from spillover.models.spec import ModelSpec
 
@@ -70,7 +70,7 @@ def _specification(section: ModelSection, panel: Panel) -> ModelSpec:
     )
 
 
-def _other(name: str | None, panel: Panel, others: Mapping[str, SpatialWeights] | None) -> SpatialWeights | None:
+def other_weights(name: str | None, panel: Panel, others: Mapping[str, SpatialWeights] | None) -> SpatialWeights | None:
     """Another W of the study, for the regressors or the error, among the regions of this model."""
     if name is None:
         return None
@@ -85,7 +85,7 @@ def require_design(section: ModelSection, panel: Panel, weights: SpatialWeights 
     """
     from spillover.models.fit import check_design
 
-    check_design(_specification(section, panel), panel, weights)
+    check_design(specification_of(section, panel), panel, weights)
 
 
 def restrict(

@@ -115,6 +115,7 @@ def resolve_paths(sections: Sections, folder: Path, environment: Mapping[str, st
             models=sections.models,
             distance=resolve(sections.distance, "[distance]", DISTANCE_PATHS),
             mechanisms=sections.mechanisms,
+            moderators=sections.moderators,
             audit=resolve(sections.audit, "[audit]", ("rules",)),
             left_out=sections.left_out,
         ),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spillover.errors import SpilloverError
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.mechanisms.channels import find_channel
-from spillover.mechanisms.system import plain
-from spillover.models.formula import parse_formula, variables_in
+from spillover.models.formula import parse_formula, plain, variables_in
 from spillover.panel.panel import Panel
 from spillover.study.config import MechanismsSection, ModelSection, StudyConfig
 from spillover.study.prepare import leave_out

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from spillover.errors import ConfigurationError, show_labels
+from spillover.errors import ConfigurationError, did_you_mean, show_labels
 from spillover.simulation.admissible import Problems, is_number
 from spillover.simulation.agents.config import AgentConfig
-from spillover.simulation.designs import ready_estimator, resize
+from spillover.simulation.channel_shares import CHANNELS, ShareOf, share_name, share_problems
+from spillover.simulation.config import SystemConfig
+from spillover.simulation.designs import ready_estimator, resize, weights_of
 from spillover.simulation.power import PowerQuestion
+from spillover.simulation.reference import demo_config
 from spillover.simulation.spatial_config import (
     DURBIN_MODELS,
     LAG_MODELS,
@@ -21,9 +23,13 @@ from spillover.simulation.spatial_config import (
     SyntheticWeights,
 )
 from spillover.simulation.spatial_world import DENSE_LIMIT
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
 from spillover.study.phrasing import phrase
-from spillover.study.simulation_file import AnyConfig, parse_toml, read_config
+from spillover.study.power_wording import NO_MAP, OPTIONS, in_options
+from spillover.study.simulation_file import SECTIONS, AnyConfig, parse_toml, read_config
 from spillover.study.simulation_sections import panel_world_problems, read_map, unknown_key
+
+_SHARE_OF: dict[str, ShareOf] = {"direct": "own", "indirect": "spillover", "total": "total"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,9 @@ class DesignOptions:
     effects: str | None = None
     neighbours: int | None = None
     weights: Path | None = None
+    threshold: float | None = None
+    shift: float | None = None
+    neighbour_shift: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +72,7 @@ def read_power_request(
     design: Path | None = None,
     *,
     question: dict[str, Any] | None = None,
+    share: str | None = None,
     grid_regions: str = "",
     grid_years: str = "",
     rounds: int = 0,
@@ -73,15 +83,20 @@ def read_power_request(
     Parameters
     ----------
     options : the design as options. design : a simulation file that describes it instead.
-    question : keywords of `PowerQuestion`. grid_regions, grid_years : numbers separated by commas.
+    question : keywords of `PowerQuestion`. share : a channel, whose share of the effect is asked for.
+    grid_regions, grid_years : numbers separated by commas.
     rounds : panels that will be drawn. seed : of an invented map that the design file draws anew for every panel.
     """
     problems = Problems()
-    if design is None:
-        config: AnyConfig | None = _config_of(options, problems)
+    if design is not None:
+        config: AnyConfig | None = _config_of_file(design, options, seed, problems)
+    elif share is not None:
+        config = _system_of(options, problems)
     else:
-        config = _config_of_file(design, options, seed, problems)
+        config = _config_of(options, problems)
     asked = problems.attempt(PowerQuestion, **(question or {}))
+    if asked is not None and config is not None:
+        asked = _quantity(asked, share, config, problems)
     if asked is not None and config is not None:
         problems.attempt(asked.term, config)
     sizes = [_numbers(name, text, problems) for name, text in (("regions", grid_regions), ("years", grid_years))]
@@ -92,7 +107,7 @@ def read_power_request(
         problems.add("--grid-regions beside a W of your own, which has its number of regions")
     if config is not None and not problems.found:
         problems.add(*_world_problems(config, seed))
-    told = (phrase(text, "command line").replace(*_NO_MAP) for text in problems.found)
+    told = (phrase(text, "command line").replace(*NO_MAP) for text in problems.found)
     found = list(dict.fromkeys(map(in_options, told)))
     if found:
         raise ConfigurationError(
@@ -105,7 +120,58 @@ def read_power_request(
     return PowerRequest(config, asked, *sizes)
 
 
-def _config_of(options: DesignOptions, problems: Problems) -> SpatialPanelConfig | None:
+def _quantity(
+    question: PowerQuestion, share: str | None, config: AnyConfig, problems: Problems
+) -> PowerQuestion | None:
+    """The question with the quantity that the design is about: a channel's share, a threshold, or an effect."""
+    if isinstance(config, ThresholdPanelConfig):
+        if share is not None:
+            problems.add("--share beside a threshold: ask one question at a time")
+        if question.effect != "indirect":
+            problems.add(f"--effect {question.effect} beside a threshold, whose test is that of all that switches")
+        name = config.panel.regressors[0].name
+        only_next_door = config.neighbour_shift and not config.shift
+        return replace(question, quantity=f"shift: {f'W*{name}' if only_next_door else name}")
+    if share is None:
+        return question
+    if isinstance(config, SpatialPanelConfig):
+        problems.add("--share is of a channel of the regional innovation system: give a design file with [system]")
+        return None
+    if share not in CHANNELS:
+        problems.add(f"--share {share!r} is not a channel. {did_you_mean(share, CHANNELS)}".strip())
+    if question.effect == "rho":
+        problems.add("--share is of an --effect: indirect (the spillover), direct or total")
+        return None
+    system = config.system if isinstance(config, AgentConfig) else config
+    problems.add(*(f"--share: no estimator for {text}" for text in share_problems(system)))
+    return replace(question, quantity=share_name(_SHARE_OF[question.effect], share))
+
+
+def _system_of(options: DesignOptions, problems: Problems) -> SystemConfig | None:
+    """The demo's system in the size that is asked for; it has no other options."""
+    said = [field.name for field in fields(options) if getattr(options, field.name) is not None]
+    others = [name for name in said if name not in ("regions", "years")]
+    if others:
+        names = ", ".join(f"--{OPTIONS.get(name, name)}" for name in others)
+        problems.add(f"{names} beside --share: parameters of the system stand in a design file, under [system]")
+    n, t = (30 if options.regions is None else options.regions), (10 if options.years is None else options.years)
+    return problems.attempt(resize, demo_config(), n_regions=n, n_periods=t)
+
+
+def _config_of(options: DesignOptions, problems: Problems) -> SpatialPanelConfig | ThresholdPanelConfig | None:
+    panel = _panel_of(options, problems)
+    asked = {name: getattr(options, name) for name in ("threshold", "shift", "neighbour_shift")}
+    if panel is None or all(value is None for value in asked.values()):
+        return panel
+    if options.threshold is None:
+        problems.add("--shift and --neighbour-shift happen at a --threshold: say where")
+        return None
+    return problems.attempt(
+        ThresholdPanelConfig, panel=panel, **{name: value for name, value in asked.items() if value is not None}
+    )
+
+
+def _panel_of(options: DesignOptions, problems: Problems) -> SpatialPanelConfig | None:
     counts = bool(options.counts)
     model = options.model or ("slx" if counts else "sdm")
     beta = 0.3 if options.beta is None else options.beta
@@ -161,11 +227,10 @@ def _config_of_file(path: Path, options: DesignOptions, seed: int, problems: Pro
     said = [field.name for field in fields(options) if getattr(options, field.name) is not None]
     said = [name for name in said if name not in ("regions", "years")]
     if said:
-        names = ", ".join(f"--{_OPTIONS.get(name, name)}" for name in said)
+        names = ", ".join(f"--{OPTIONS.get(name, name)}" for name in said)
         problems.add(f"{names} beside a design file: say it in the file, or leave the file out")
     written = parse_toml(path)
-    known = ("seed", "system", "agents", "truth", "panel", "map")
-    problems.add(*(unknown_key(key, known) for key in written if key not in known))
+    problems.add(*(unknown_key(key, SECTIONS) for key in written if key not in SECTIONS))
     folder = path.resolve().parent
     section = "panel" if "panel" in written else "system"
     for key, value in (("n_regions", options.regions), ("n_periods", options.years)):
@@ -189,7 +254,7 @@ def _cell_problems(
         for n in grid_regions or (None,):
             for t in grid_years or (None,):
                 cell = problems.attempt(resize, config, n_regions=n, n_periods=t)
-                if isinstance(cell, SpatialPanelConfig):
+                if isinstance(cell, SpatialPanelConfig | ThresholdPanelConfig):
                     problems.attempt(ready_estimator, cell)
     if isinstance(config, SpatialPanelConfig) and config.n_regions <= DENSE_LIMIT and not drawn:
         large = [n for n in grid_regions if n > DENSE_LIMIT]
@@ -201,15 +266,16 @@ def _cell_problems(
 
 def _world_problems(config: AnyConfig, seed: int) -> list[str]:
     """Whether the design is stationary on its W, where that W is small enough to look at."""
-    if not isinstance(config, SpatialPanelConfig) or config.n_regions > DENSE_LIMIT:
+    panel = config.panel if isinstance(config, ThresholdPanelConfig) else config
+    if not isinstance(panel, SpatialPanelConfig) or panel.n_regions > DENSE_LIMIT:
         return []
-    return panel_world_problems(config, seed)
+    return panel_world_problems(panel, seed)
 
 
 def _has_given_w(config: AnyConfig | None) -> bool:
     from spillover.weights.weights import SpatialWeights
 
-    return isinstance(getattr(config, "weights", None), SpatialWeights)
+    return config is not None and isinstance(weights_of(config), SpatialWeights)
 
 
 def _numbers(name: str, text: str, problems: Problems) -> tuple[int, ...]:
@@ -220,29 +286,3 @@ def _numbers(name: str, text: str, problems: Problems) -> tuple[int, ...]:
         problems.add(f"--grid-{name} {text[:60]!r} is no list of whole numbers such as 30,100,300")
         return ()
     return tuple(dict.fromkeys(int(part) for part in parts))
-
-
-_NO_MAP = (
-    "give the map in --weights with --weights-kind",
-    "power reads no map: name it in a design file (docs/simulate.md), or give a table of weights",
-)
-_OPTIONS = {
-    "n_regions": "regions",
-    "n_periods": "years",
-    "lam": "lambda",
-    "weights: neighbours": "neighbours",
-}
-_SAME = ("model", "effects", "beta", "theta", "rho", "tau", "eta", "sigma", "persistence", "intercept")
-_ASKED = ("effect", "covariance", "alpha", "target")
-
-
-def in_options(problem: str) -> str:
-    """A problem of the configuration in the words of the command line.
-
-    >>> in_options("n_regions = 3: at least 5 regions are needed")
-    '--regions 3: at least 5 regions are needed'
-    """
-    names = "|".join([*map(re.escape, _OPTIONS), *_SAME, *_ASKED])
-    return re.sub(
-        rf"(?<![\w\[.])({names}) = ", lambda match: f"--{_OPTIONS.get(match.group(1), match.group(1))} ", problem
-    )

@@ -19,6 +19,7 @@ from spillover.study.config import (
     InnovationSection,
     MechanismsSection,
     ModelSection,
+    ModeratorsSection,
     StudyConfig,
     StudySection,
     WeightsSection,
@@ -30,7 +31,11 @@ _SINGLE: dict[str, type[BaseModel]] = {
     "agglomeration": AgglomerationSection,
     "innovation": InnovationSection,
 }
-_OPTIONAL: dict[str, type[BaseModel]] = {"distance": DistanceSection, "mechanisms": MechanismsSection}
+_OPTIONAL: dict[str, type[BaseModel]] = {
+    "distance": DistanceSection,
+    "mechanisms": MechanismsSection,
+    "moderators": ModeratorsSection,
+}
 _REPEATED: dict[str, type[BaseModel]] = {
     "derive": DerivedVariable,
     "weights": WeightsSection,
@@ -67,6 +72,7 @@ class Sections:
     models: tuple[ModelSection, ...] = ()
     distance: DistanceSection | None = None
     mechanisms: MechanismsSection | None = None
+    moderators: ModeratorsSection | None = None
     audit: AuditSection = field(default_factory=AuditSection)
     left_out: frozenset[str] = field(default_factory=frozenset)
 

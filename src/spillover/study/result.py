@@ -200,6 +200,117 @@ class Mechanisms(Frozen):
     notes: tuple[str, ...]
 
 
+class EffectCurve(Frozen):
+    """STEP 6b: one effect over the observed range of a moderator."""
+
+    effect: str  # direct, indirect, total
+    values: tuple[float, ...]
+    estimates: tuple[float, ...]
+    conf_low: tuple[float, ...]
+    conf_high: tuple[float, ...]
+    band_low: tuple[float, ...]
+    band_high: tuple[float, ...]
+    ranges: tuple[Row, ...]  # Johnson–Neyman: kind (pointwise | simultaneous), low, high, sign, share
+    sentence: str
+
+
+class Moderation(Frozen):
+    """STEP 6b: how one moderator changes the effect of the treatment."""
+
+    name: str
+    moderator: str  # the expression, or the W that moderates links
+    logged: bool  # whether values are logarithms
+    side: str
+    centre: float
+    quantiles: tuple[float, ...]  # 0, 5, …, 100 % of the observed values
+    curves: tuple[EffectCurve, ...]
+    effects: tuple[Row, ...]  # tidy rows at quantiles, with moderator, value, band_low, band_high
+    tests: tuple[Row, ...]
+    p_value: Number  # of all sides together
+    p_adjusted: Number  # for the number of moderators looked at (Holm)
+    coefficients: tuple[Row, ...]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Environment(Frozen):
+    """STEP 6b: the parts of an environment side by side, and as one index."""
+
+    name: str
+    scale: str  # log or sd
+    parts: tuple[Moderation, ...]  # each beside the others, in one model
+    index: Moderation
+    tests: tuple[Row, ...]  # whether one index is enough
+    sentences: tuple[str, ...]
+
+
+class ThresholdProfile(Frozen):
+    """STEP 6b: the likelihood ratio of one threshold over the values searched."""
+
+    value: float
+    low: float
+    high: float
+    share_below: float
+    eta2: float
+    at_edge: bool
+    critical: float
+    gammas: tuple[float, ...]
+    ratio: tuple[float, ...]  # scaled: what is compared with the critical value
+
+
+class Thresholds(Frozen):
+    """STEP 6b: values of a variable beyond which the effect of the treatment changes."""
+
+    name: str
+    variable: str
+    switching: tuple[str, ...]
+    supported: int  # how many the tests support
+    profiles: tuple[ThresholdProfile, ...]
+    regimes: tuple[str, ...]
+    counts: tuple[int, ...]  # observations in each regime
+    effects: tuple[Row, ...]  # tidy rows with regime
+    tests: tuple[Row, ...]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Strengths(Frozen):
+    """STEP 6b: the strength of the feedback between neighbours as a function of a moderator."""
+
+    name: str
+    moderator: str
+    logged: bool
+    side: str
+    base: str  # the period whose value counts; empty for a moderator that does not change
+    curve: EffectCurve  # of ρ
+    regions: tuple[Row, ...]  # tidy rows of ρ by region, with band
+    effects: tuple[Row, ...]  # of the treatment at quantiles
+    tests: tuple[Row, ...]
+    coefficients: tuple[Row, ...]
+    sentences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Moderators(Frozen):
+    """STEP 6b: under what conditions the effect of the treatment is stronger or weaker."""
+
+    treatment: str
+    outcome: str
+    treatment_label: str
+    outcome_label: str
+    formula: str
+    model: str
+    weights: str
+    covariance: str
+    n_regions: int
+    n_periods: int
+    interactions: tuple[Moderation, ...]
+    environment: Environment | None
+    thresholds: tuple[Thresholds, ...]
+    strengths: tuple[Strengths, ...]
+    limits: tuple[str, ...]
+
+
 class TruthRow(Frozen):
     """Known truth beside the estimate (reference system only)."""
 
@@ -232,6 +343,7 @@ class StudyResult(Frozen):
     cautions: tuple[str, ...]  # what a careful reader should know before quoting a number
     distance: DistanceReach | None = None
     mechanisms: Mechanisms | None = None
+    moderators: Moderators | None = None
     audit: dict[str, Any] | None = None  # filled by the audit step
 
     def to_json(self) -> str:

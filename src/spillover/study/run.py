@@ -20,6 +20,7 @@ from spillover.study.estimate import describe_fit, describe_regions, fit_model, 
 from spillover.study.folder import RESULTS, check_folder, replacing, write_texts
 from spillover.study.load import StudyFile, load_study
 from spillover.study.mechanisms import find_mechanisms
+from spillover.study.moderators import find_moderators
 from spillover.study.phrasing import in_words_of, phrase
 from spillover.study.prepare import (
     build_weights,
@@ -159,6 +160,7 @@ def compute(
     models, fit = _models(config, main, prepared, progress)
     treatment = next(model.treatment for model in models if model.name == main.name)
     mechanisms = find_mechanisms(config, panel, weights, progress)
+    moderators = find_moderators(config, panel, weights, seed, progress)
     reach = find_distance(config if distance is None else with_distance(config, distance), panel, seed, progress)
     audited = audit_main(
         config.audit if audit is None else audit,
@@ -192,6 +194,7 @@ def compute(
         truth=tuple(truth),
         cautions=(),
         mechanisms=mechanisms,
+        moderators=moderators,
         distance=reach,
     )
     return result.model_copy(update={"cautions": cautions_of(config, panel, result)})

@@ -16,6 +16,7 @@ from spillover.errors import ConfigurationError
 from spillover.panel.panel import Panel
 from spillover.simulation.recovery_file import without_nan
 from spillover.simulation.spatial_config import SpatialPanelConfig
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
 from spillover.study.check import check_study
 from spillover.study.folder import SIMULATION, check_folder, replacing, write_texts
 from spillover.study.output import output_path
@@ -53,7 +54,7 @@ class Simulated:
 
 def draw_simulation(simulation: SimulationFile, progress: Progress = no_progress) -> Simulated:
     """Draw what a simulation file describes."""
-    if isinstance(simulation.config, SpatialPanelConfig):
+    if isinstance(simulation.config, SpatialPanelConfig | ThresholdPanelConfig):
         from spillover.study.simulated_panel import draw_panel
 
         return draw_panel(simulation)

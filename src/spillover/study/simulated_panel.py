@@ -19,6 +19,7 @@ from spillover.simulation.spatial_config import (
 )
 from spillover.simulation.spatial_panel import simulate_spatial_panel
 from spillover.simulation.spatial_truth import SpatialTruth
+from spillover.simulation.threshold_panel import ThresholdPanelConfig, simulate_threshold_panel
 from spillover.study.simulated import LABEL, Simulated, links_text, map_text
 from spillover.study.simulated_study import study_text
 from spillover.study.simulation_file import SimulationFile
@@ -31,9 +32,13 @@ _BEFORE = "y_before"
 
 def draw_panel(simulation: SimulationFile) -> Simulated:
     """The panel, its truth, its map where it has one, and its W where no study could build it."""
-    config = simulation.config
-    assert isinstance(config, SpatialPanelConfig)
-    panel, truth = simulate_spatial_panel(config, simulation.seed)
+    config, planted = simulation.config, None
+    if isinstance(config, ThresholdPanelConfig):
+        panel, planted = simulate_threshold_panel(config, simulation.seed)
+        config, truth = config.panel, planted.below
+    else:
+        assert isinstance(config, SpatialPanelConfig)
+        panel, truth = simulate_spatial_panel(config, simulation.seed)
     frame = panel.geometry
     if simulation.geography is not None:
         frame = simulation.geography.to_geodataframe().loc[list(panel.regions)]
@@ -44,13 +49,20 @@ def draw_panel(simulation: SimulationFile) -> Simulated:
     w = {"weights": truth.weights, "weights_error": truth.weights_error}
     tables = {name: _links(w[role]) for role, name in files.items()}
     headline = _headline(config, truth)
+    departures = list(_departures(config))
+    if planted is not None:
+        headline += f" {_say_threshold(planted.config)}"
+        departures.append(
+            "not exactly the model below, which has one slope for all values of q; "
+            'spillover.fit_threshold(…, threshold="q") finds both'
+        )
     return Simulated(
         panel=panel,
         seed=simulation.seed,
         headline=headline,
         unit="logarithm of expected y per unit of x" if config.counts else "y per unit of x",
-        truth=truth.as_dict(),
-        study=_study(config, panel, simulation.seed, headline, files, frame is not None),
+        truth=truth.as_dict() | ({} if planted is None else {"threshold": planted.targets()}),
+        study=_study(config, panel, simulation.seed, headline, departures, files, frame is not None),
         map=None if frame is None else map_text(frame),
         tables={"truth_regions.csv": _regions_table(truth), **tables},
         weights_files=given,
@@ -75,6 +87,17 @@ def _headline(config: SpatialPanelConfig, truth: SpatialTruth) -> str:
         else ""
     )
     return f"True effects of {name}: direct {truth.direct(name):.3g}, spillover {truth.indirect(name):.3g}{long}."
+
+
+def _say_threshold(config: ThresholdPanelConfig) -> str:
+    """ "Where q is above 0.3, the coefficient of x is larger by 0.5 than that, which holds below." """
+    name = config.panel.regressors[0].name
+    parts = {name: config.shift, f"W*{name}": config.neighbour_shift}
+    told = [f"the coefficient of {key} is larger by {shift:g}" for key, shift in parts.items() if shift]
+    if not told:
+        return "q is there, and nothing depends on it."
+    whose = " (the sender's q)" if config.neighbour_shift else ""
+    return f"That holds up to q = {config.threshold:g}; above it{whose} {' and '.join(told)}."
 
 
 def _regions_table(truth: SpatialTruth) -> str:
@@ -112,7 +135,13 @@ def _links(w: SpatialWeights) -> str:
 
 
 def _study(
-    config: SpatialPanelConfig, panel: Panel, seed: int, headline: str, files: dict[str, str], with_map: bool
+    config: SpatialPanelConfig,
+    panel: Panel,
+    seed: int,
+    headline: str,
+    departures: list[str],
+    files: dict[str, str],
+    with_map: bool,
 ) -> str:
     first = config.regressors[0].name
     outcome = "y"
@@ -121,7 +150,7 @@ def _study(
         derived.append({"name": _BEFORE, "expression": "lag(y)", "label": "y of the year before"})
     return study_text(
         panel,
-        notes=[f"A simulated {config.model} panel. {headline} (truth.json has it in full)", *_departures(config)],
+        notes=[f"A simulated {config.model} panel. {headline} (truth.json has it in full)", *departures],
         title=f"A simulated {config.model} panel",
         description=f"Drawn with seed {seed}: {LABEL}.",
         seed=seed,

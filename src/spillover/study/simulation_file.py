@@ -23,6 +23,10 @@ theta = 0.2
 [panel.weights]     # a W of the map (kind = "knn", "queen", "exponential"), or file = "links.csv"
 kind = "queen"
 
+[threshold]         # with [panel]: slopes that change where a variable q passes a value (ThresholdPanelConfig)
+threshold = 0.3
+shift = 0.5
+
 [map]               # optional: regions of a real map instead of invented ones
 file = "regions.geojson"
 id = "code"
@@ -46,20 +50,23 @@ from spillover.simulation.config import SystemConfig
 from spillover.simulation.geography import Geography
 from spillover.simulation.reference import DEMO_SEED, demo_config
 from spillover.simulation.spatial_config import SpatialPanelConfig
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
 from spillover.study.paths import missing_file
 from spillover.study.simulation_sections import (
     read_agents,
     read_map,
     read_panel,
     read_system,
+    read_threshold,
     read_truth,
     unknown_key,
 )
 from spillover.study.simulation_study import study_problems
 
-AnyConfig: TypeAlias = SpatialPanelConfig | SystemConfig | AgentConfig
+AnyConfig: TypeAlias = SpatialPanelConfig | ThresholdPanelConfig | SystemConfig | AgentConfig
 
-_SECTIONS = ("seed", "system", "agents", "truth", "panel", "map")
+SECTIONS = ("seed", "system", "agents", "truth", "panel", "threshold", "map")
+"""What a simulation file may say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +105,7 @@ def read_simulation(path: str | os.PathLike[str], seed: int | None = None) -> Si
     source = Path(path)
     written = parse_toml(source)
     problems = Problems()
-    problems.add(*(unknown_key(key, _SECTIONS) for key in written if key not in _SECTIONS))
+    problems.add(*(unknown_key(key, SECTIONS) for key in written if key not in SECTIONS))
     chosen, seed_problems = _read_seed(written.get("seed", DEMO_SEED) if seed is None else seed)
     problems.add(*seed_problems)
     folder = source.resolve().parent
@@ -119,7 +126,10 @@ def read_config(
     if "panel" in written and ("system" in written or "agents" in written):
         problems.add("[panel] is tier 1, and [system] and [agents] are tiers 2 and 3: keep one or the other")
     if "panel" in written:
-        return read_panel(written["panel"], folder, geography, seed, problems)
+        panel, files = read_panel(written["panel"], folder, geography, seed, problems)
+        return (read_threshold(written["threshold"], panel, problems) if "threshold" in written else panel), files
+    if "threshold" in written:
+        problems.add("[threshold] is of a [panel], which is not there")
     system = read_system(written.get("system", {}), geography, problems)
     if "agents" in written:
         return read_agents(written["agents"], system, problems), []

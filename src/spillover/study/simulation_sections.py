@@ -24,6 +24,8 @@ from spillover.simulation.spatial_config import (
 )
 from spillover.simulation.spatial_problems import find_problems as panel_problems
 from spillover.simulation.spatial_problems import kind_problems
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
+from spillover.simulation.threshold_panel import find_problems as threshold_problems
 from spillover.study.paths import missing_file
 from spillover.study.phrasing import phrase
 from spillover.typing import IslandPolicy
@@ -101,6 +103,16 @@ def read_panel(
         return None, files
     problems.add(*(f"[panel] {text}" for text in panel_world_problems(config, seed)))
     return (config if len(problems.found) == before else None), files
+
+
+def read_threshold(section: Any, panel: SpatialPanelConfig | None, problems: Problems) -> ThresholdPanelConfig | None:
+    """[threshold] on the panel; None where either is refused."""
+    chosen = _fields_of(ThresholdPanelConfig, section, "threshold", problems, hidden=("panel",))
+    if chosen is None:
+        return None
+    usual = ThresholdPanelConfig()
+    config = _checked(usual, {**chosen, "panel": panel or usual.panel}, threshold_problems, "threshold", problems)
+    return None if panel is None else config
 
 
 def read_truth(section: Any, agents: bool, problems: Problems) -> tuple[int, float]:

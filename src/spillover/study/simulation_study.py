@@ -9,12 +9,15 @@ from spillover.simulation.agents.config import AgentConfig
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.designs import correction_of
 from spillover.simulation.spatial_config import DURBIN_MODELS, SpatialPanelConfig
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
 
 
-def study_problems(config: SpatialPanelConfig | SystemConfig | AgentConfig) -> list[str]:
+def study_problems(config: SpatialPanelConfig | ThresholdPanelConfig | SystemConfig | AgentConfig) -> list[str]:
     """Why the study of a simulation could not run, one sentence each; empty when it can."""
     if isinstance(config, AgentConfig):
         return study_problems(config.system)
+    if isinstance(config, ThresholdPanelConfig):
+        return study_problems(config.panel)
     if isinstance(config, SystemConfig):
         return _size_problems(config.n_regions, config.n_periods, 2)
     durbin = config.model in DURBIN_MODELS

@@ -9,6 +9,7 @@ from spillover.simulation.agents.config import AgentConfig
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.reference import demo_config
 from spillover.simulation.spatial_config import SpatialPanelConfig, SyntheticWeights
+from spillover.simulation.threshold_panel import ThresholdPanelConfig
 from spillover.study.simulation_file import SimulationFile
 from spillover.study.toml_text import section
 from spillover.weights.weights import SpatialWeights
@@ -28,6 +29,11 @@ def simulation_toml(simulation: SimulationFile, weights_files: dict[str, str] | 
         agents = section("[agents]", _changed(config, usual, {"system"}))
         truth = section("[truth]", {"draws": simulation.draws, "step": simulation.step})
         return head + _system_section(config.system) + agents + truth
+    if isinstance(config, ThresholdPanelConfig):
+        threshold = section(
+            "[threshold]", _changed(config, ThresholdPanelConfig(), {"panel"}) | {"shift": config.shift}
+        )
+        return head + _panel_sections(config.panel, weights_files or {}) + threshold
     return head + _panel_sections(config, weights_files or {})
 
 
@@ -40,7 +46,7 @@ def plain_config(config: Any, weights_files: dict[str, str] | None = None) -> di
         if isinstance(value, SpatialWeights):
             value = {"file": files.get(field.name)}
         elif hasattr(value, "__dataclass_fields__"):
-            value = plain_config(value)
+            value = plain_config(value, files)
         elif isinstance(value, tuple):
             value = [plain_config(each) if hasattr(each, "__dataclass_fields__") else each for each in value]
         found[field.name] = value
