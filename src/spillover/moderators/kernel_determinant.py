@@ -28,7 +28,7 @@ EXACT_LIMIT = 800
 
 NODES = 9
 FEW_NODES = ((1.25, 4), (1.6, 6))
-"""Nodes over a window whose ends differ by less than this factor; they err by 3·10⁻⁵, nine over a factor of 2.5 by 10⁻⁵."""
+"""Nodes over a window whose ends differ by less than this factor; they err by 3·10⁻⁵."""
 
 STEPS = 40
 EDGE = 1e-6
