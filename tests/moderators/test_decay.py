@@ -23,6 +23,7 @@ from spillover.errors import (
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.moderators.decay import fit_decay
 from spillover.moderators.distances import Distances, measure_distances
+from spillover.panel.panel import Panel
 from spillover.weights.points import Points
 from spillover.weights.weights import SpatialWeights
 
@@ -282,6 +283,21 @@ def test_coincident_regions_have_no_power_of_their_distance():
         fit_decay("y ~ x", PANEL, distances=same, kernel="power")
     fit_decay("y ~ x", PANEL, distances=same, kernel="power", minimum_km=10.0, draws=199)
     fit_decay("y ~ x", PANEL, distances=same, draws=199)  # the exponential is finite at zero
+
+
+def test_a_grid_of_equal_steps_tells_no_decay_from_a_strength():
+    """Where only neighbours at one distance count, e^(−δd)θ is one number: the decay has no error and is not found."""
+    n = 30
+    steps = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) * 1000.0
+    ids = tuple(f"r{i:02d}" for i in range(n))
+    rng = np.random.default_rng(4)
+    panel = Panel(ids, (2000,), {"y": rng.normal(size=(n, 1)), "x": rng.normal(size=(n, 1))})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = fit_decay("y ~ x", panel, distances=Distances(ids, steps, "steps"), effects="none", search_km=(10, 50))
+    assert "decay_per_km" not in found.estimates.names
+    assert not found.identified
+    assert (found.intervals["wald"].low, found.intervals["wald"].high) == (None, None)
 
 
 def test_careless_input_is_told_by_name():

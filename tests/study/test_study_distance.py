@@ -223,7 +223,7 @@ def test_a_region_without_distances_is_named(rail):
     (rail.parent / "rail.csv").write_text("\n".join(line for line in text if "R00" not in line) + "\n")
     rail.write_text(STUDY + RAIL, encoding="utf-8")
     (problem,) = check_study(rail).problems
-    assert "1 regions have no distances" in problem
+    assert "1 region has no distances" in problem
     assert "R00" in problem
     rail.write_text(STUDY + RAIL + 'exclude = ["R00"]\n', encoding="utf-8")
     assert check_study(rail).problems == ()

@@ -189,7 +189,7 @@ def minimum_of(kernel: Law, given: float | None, distances: Distances) -> float:
             got=show_labels(told),
             expected="a distance above zero between any two regions",
             causes=("the same coordinates were given to two regions", "a travel time of zero"),
-            fix="give an internal distance with minimum_km=…, or use kernel='exponential'",
+            fix="give an internal distance (minimum_km), or use kernel='exponential'",
         )
     return distances.shortest if given is None else given
 
@@ -242,7 +242,11 @@ def _notes(task: DecayTask, found: FoundDecay, chosen: str) -> tuple[str, ...]:
     if found.checks.serial is not None and found.checks.serial > SERIAL:
         notes.append("The test of no spillover multiplies whole periods, which takes them as unrelated; they are not.")
     if found.shape_fixed:
-        notes.append("The shape of the law is at the end of its range and counts as fixed there.")
+        notes.append(
+            "The shape of the law is at the end of its range, or is not told from its rate, and counts as fixed."
+        )
     if found.rate_fixed:
-        notes.append("The decay is at the edge of the search; errors of the other estimates take it as known.")
+        why = "is not told from the strength, because all pairs that count are equally far" if found.alike else ""
+        why = why or "is at the edge of the search"
+        notes.append(f"The decay {why}; errors of the other estimates take it as known.")
     return tuple(notes)

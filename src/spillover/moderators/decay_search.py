@@ -31,6 +31,10 @@ FLAT_SHAPE = 1e-3
 """A shape this close to an end of its range counts as fixed there."""
 
 
+ALIKE = 1e-6
+"""Share of the length of ∂(θ κ x)/∂rate that must be left after projecting on X and the exposures."""
+
+
 @dataclass(frozen=True)
 class DecayTask:
     """What is asked, apart from the data; `limits` are the rates that are searched."""
@@ -58,14 +62,27 @@ class FoundDecay:
 
     @property
     def rate_fixed(self) -> bool:
-        """The rate is at the edge of the search: it has no error."""
-        return self.profile.at_edge
+        """The rate is at the edge of the search, or is not told from the strength: it has no error."""
+        return self.profile.at_edge or self.alike
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether another rate does what another θ does: on a regular grid all pairs that count are equally far."""
+        return self._shares[0] < ALIKE
+
+    @cached_property
+    def _shares(self) -> list[float]:
+        """How much of its own each parameter of the law adds; not looked at in lag models."""
+        count = self.profile.kernel.count
+        return [1.0] * count if self.lag is not None else self.slx.law_shares(self.profile.rate, self.profile.shape)
 
     @property
     def shape_fixed(self) -> bool:
-        """The shape is at an end of its range."""
+        """The shape is at an end of its range, or is not told from the rate."""
         shapes, shape = self.profile.kernel.shapes, self.profile.shape
-        return shapes is not None and (shape - shapes[0] < FLAT_SHAPE or shapes[1] - shape < FLAT_SHAPE)
+        if shapes is None:
+            return False
+        return shape - shapes[0] < FLAT_SHAPE or shapes[1] - shape < FLAT_SHAPE or self._shares[1] < ALIKE
 
     @property
     def law_terms(self) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ from spillover.typing import FloatArray
 COLLINEAR = 1e-10
 """Share of an exposure's length that must be left after projecting on X, or the exposure adds nothing."""
 
+NOTHING = 1e-30
+"""Length of an exposure, relative to the regressor, below which nobody is within reach of the law: κ underflows."""
+
 
 @dataclass(frozen=True, eq=False)
 class SlxLikelihood:
@@ -74,7 +77,10 @@ class SlxLikelihood:
         whole = self.exposures(rate, shape)
         flat = whole.reshape(len(whole), -1)
         left = self.free(flat)
-        if (np.linalg.norm(left, axis=1) <= COLLINEAR * np.linalg.norm(flat, axis=1)).any():
+        size = np.linalg.norm(flat, axis=1)
+        if (np.linalg.norm(left, axis=1) <= COLLINEAR * size).any():
+            return None
+        if (size <= NOTHING * np.linalg.norm(self.design.senders.reshape(len(size), -1), axis=1)).any():
             return None
         return left
 
@@ -107,6 +113,23 @@ class SlxLikelihood:
         inverse = np.linalg.inv((flat * scale[:, None]) @ (flat * scale[:, None]).T) * np.outer(scale, scale)
         coefficients = np.concatenate([linear.coefficients, np.zeros(len(slopes))])
         return Regression(coefficients, linear.residuals, inverse, z, linear.rss)
+
+    def law_shares(self, rate: float, shape: float) -> list[float]:
+        """Of ∂(κ x)/∂rate and ∂(κ x)/∂shape: the share of the length that X, the exposures and the one before leave."""
+        slopes = self.slopes(rate, shape, self.kernel.count)
+        freed = self.freed_exposures(rate, shape)
+        if freed is None:
+            return [0.0] * len(slopes)
+        basis = np.linalg.qr((freed / np.linalg.norm(freed, axis=1, keepdims=True)).T)[0]
+        shares = []
+        for slope in slopes:
+            column = self.design.expose(slope)[0].ravel()
+            left = self.free(column[None])[0]
+            left = left - basis @ (basis.T @ left)
+            whole, rest = float(np.linalg.norm(column)), float(np.linalg.norm(left))
+            shares.append(rest / whole if whole > 0.0 else 0.0)
+            basis = np.column_stack([basis, left / max(rest, 1e-300)])
+        return shares
 
     def slopes(self, rate: float, shape: float, free: int) -> list[Pattern]:
         """∂W/∂rate and ∂W/∂shape, as many as are free."""

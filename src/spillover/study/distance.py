@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spillover.errors import AlignmentError, SpilloverError, WeightsError, show_labels
 from spillover.models.formula import parse_formula
 from spillover.panel.panel import Panel
+from spillover.panel.wording import count_of, near_misses
 from spillover.study.columns import find_term
 from spillover.study.config import DistanceSection, ModelSection, StudyConfig
 from spillover.study.distance_problems import WHERE, main_of
@@ -149,10 +150,14 @@ def _distances(section: DistanceSection, panel: Panel) -> Distances:
     absent = sorted(set(panel.regions) - set(found.regions))
     if absent:
         raise AlignmentError(
-            f"{len(absent)} regions have no distances",
+            f"{count_of(len(absent), 'region has', 'regions have')} no distances",
             got=show_labels(absent),
             expected="ids such as " + show_labels(found.regions),
-            causes=("ids read as numbers lost their leading zeros", "a table of a part of the regions"),
+            causes=(
+                *near_misses(absent, sorted(set(found.regions) - set(panel.regions)), "in the distances"),
+                "ids read as numbers lost their leading zeros",
+                "a table of a part of the regions",
+            ),
             fix="leave these regions out of the distances (exclude = […]), or give a table of all regions",
         )
     found = found.subset(panel.regions)

@@ -32,6 +32,18 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
         "--missing drop-regions, --missing drop-periods, or leave regions out with --exclude ID",
     ),
     (
+        r"leave them out with panel\.select\(regions=…\), or connect them",
+        "leave them out (exclude = […]), or connect them",
+        "leave them out with --exclude ID, or connect them",
+    ),
+    (
+        r'add the missing edge with network\.with_edge\(…\), or choose disconnected="keep": such pairs get no link',
+        "add the missing edge to the table of edges",
+        "add the missing edge to the table of edges",
+    ),
+    (r"\bsearch_km\b", "search", "search"),
+    (r"\(minimum_km\)", "(minimum = …)", "(in a study file)"),
+    (
         r"use panel\.select\(regions=…\) or W\.subset\(regions\) so that both sides agree",
         "leave regions out with exclude = […], or give a W of the same regions",
         "leave regions out with --exclude ID, or give a W of the same regions",
