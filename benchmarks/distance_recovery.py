@@ -206,10 +206,12 @@ def boundary_in_world(world: World, seed: int) -> Round:
     boundary = fit.boundary
     found["distance"] = last if boundary.distance is None else boundary.distance
     found["lower"] = 0.0 if boundary.lower is None else boundary.lower
-    found["reach covers"] = boundary.lower is None or boundary.lower < 150.0
+    end = {"step": 150.0, "none": 0.0}.get(world.kernel, np.inf)  # where the spillover ends
+    found["reach covers"] = boundary.lower is None or boundary.lower < end
     low = last if boundary.resampled_low is None else boundary.resampled_low
     high = last if boundary.resampled_high is None else boundary.resampled_high
-    found["resampled holds"] = low <= 150.0 <= high
+    if world.kernel == "step":
+        found["resampled holds"] = low <= 150.0 <= high
     found["resampled width"] = high - low
     return found
 

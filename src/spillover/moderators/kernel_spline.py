@@ -105,6 +105,8 @@ def fit_kernel_spline(
 ) -> KernelSpline:
     """y = X β + Σ_j θ(d_ij) x_j + effects + u with θ a penalised cubic spline: the free-form check of a law of decay.
 
+    The curve is smooth: where the truth jumps it overshoots, its band misses, and the test of monotone decay rejects.
+
     Parameters
     ----------
     formula, panel, distances, treatment, effects, groups, segments, quasi_difference : as in `fit_rings`.
