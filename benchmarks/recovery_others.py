@@ -3,8 +3,8 @@
     python benchmarks/recovery_others.py [--rounds 300] [--workers 2] [--out docs/recovery-others.md]
 
 Grouped effects, missing outcomes, random effects, counts, two-stage least squares and GMM, the control function, the
-heteroskedasticity-robust moments for λ, GNS with two W, shares of channels, thresholds. Same numbers whatever the number
-of workers.
+heteroskedasticity-robust moments for λ, GNS with two W, shares of channels, thresholds. Same numbers whatever the
+number of workers.
 """
 
 from __future__ import annotations

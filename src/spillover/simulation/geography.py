@@ -95,13 +95,15 @@ class Geography:
 
         Parameters
         ----------
-        frame : one shape per region; ids from its index, or from the column `region`.
+        frame : one shape per region; ids from its index, or from the column `region`. Numbers that cannot be degrees
+            are plane km where the map does not say otherwise, as in `read_panel`.
         name : column with display names; the ids by default.
 
         Raises
         ------
         UnknownColumnError : a column that is not there. PanelError : ids that repeat, or regions without a shape.
         """
+        from spillover.panel.geometry import settle_crs
         from spillover.weights.locate import frame_ids
 
         ids = frame_ids(frame, region)
@@ -115,7 +117,7 @@ class Geography:
             )
         names = ids if name is None else tuple(frame[name].astype(str))
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        shapes = frame[[frame.geometry.name]].set_axis(list(ids), axis=0).iloc[order]
+        shapes = settle_crs(frame.geometry.iloc[order], "the map", []).set_axis([ids[i] for i in order], axis=0)
         return cls.from_panel(
             Panel(
                 regions=tuple(shapes.index),

@@ -115,7 +115,8 @@ class PowerResult:
     std_error : in closed form, or the mean reported one of the drawn panels.
     power : share of samples in which it is seen; power_low, power_high its 95 % band, where panels were drawn. In a
         panel that the estimator refuses nothing is seen.
-    detectable : the size that would be seen with power `target`, at this standard error.
+    detectable : the size that would be seen with power `target`, at this standard error; of effects only, since another
+        quantity is seen by a test of its estimator's own.
     panels : that gave an answer, 0 for the closed form. refused : panels that the estimator refused.
     """
 
@@ -138,6 +139,10 @@ class PowerResult:
     def reached(self) -> bool:
         """Whether the target is met."""
         return self.power >= self.target
+
+    def say_detectable(self, words: str) -> str:
+        """The words, with the detectable size at {}; nothing where it is not known."""
+        return words.format(self.detectable) if math.isfinite(self.detectable) else ""
 
 
 def compute_power(
@@ -309,15 +314,9 @@ def detectable_shift(alpha: float, target: float, df: float | None) -> float:
 
 
 def _result(config: Any, question: PowerQuestion, value: float, error: float, power: float) -> PowerResult:
-    effect, _, variable = (
-        question.term(config).partition(": ")
-        if question.quantity is None
-        else (
-            question.quantity,
-            "",
-            "",
-        )
-    )
+    effect, variable = question.quantity, ""
+    if effect is None:
+        effect, _, variable = question.term(config).partition(": ")
     shift = detectable_shift(question.alpha, question.target, question.degrees(config))
     n_regions, n_periods = size_of(config)
     return PowerResult(
@@ -328,7 +327,7 @@ def _result(config: Any, question: PowerQuestion, value: float, error: float, po
         value=value,
         std_error=error,
         power=power,
-        detectable=error * shift if math.isfinite(error) else float("nan"),
+        detectable=error * shift if question.quantity is None and math.isfinite(error) else float("nan"),
         alpha=question.alpha,
         target=question.target,
     )

@@ -192,7 +192,8 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
     """ "With 30 regions and 10 years a spillover of 0.33 is seen in 19 of 100 samples; 80 of 100 need 40 years …"."""
     seen = _in_hundred(result.power)
     start = (
-        f"With {result.n_regions} regions and {result.n_periods} years {_what(result)} is seen in {seen} of 100 samples"
+        f"With {result.n_regions} regions and {result.n_periods} year{'s' * (result.n_periods > 1)} {_what(result)} is "
+        f"seen in {seen} of 100 samples"
     )
     if result.value == 0:
         return f"The true value is 0: there is nothing to see, and {seen} of 100 samples show something by chance."
@@ -239,5 +240,5 @@ def _about(search: SizeSearch) -> str:
 
 
 def _in_hundred(power: float) -> str:
-    rounded = round(100 * power)
+    rounded = round(100 * float(f"{power:.2f}"))  # as the figures below the sentence are rounded
     return "more than 99" if rounded == 100 and power < 1 else f"{rounded}"
