@@ -237,9 +237,9 @@ def kind_problems(role: str, w: SyntheticWeights, n_regions: int) -> Iterator[st
         yield f"{role}: kind = {shown(w.kind)} is not one of {', '.join(get_args(MapKind))}"
     if w.standardise not in get_args(Standardisation):
         yield f"{role}: standardise = {shown(w.standardise)} is not one of {', '.join(get_args(Standardisation))}"
-    most = max(n_regions, LEAST_REGIONS) - 1  # a number of regions that cannot be is told by itself
-    if w.kind == "knn" and not (is_whole(w.neighbours) and 1 <= w.neighbours <= most):
-        yield f"{role}: neighbours = {shown(w.neighbours)} is not between 1 and {most}"
+    few = n_regions < LEAST_REGIONS  # told by itself
+    if w.kind == "knn" and not (is_whole(w.neighbours) and 1 <= w.neighbours and (few or w.neighbours < n_regions)):
+        yield f"{role}: neighbours = {shown(w.neighbours)} is not between 1 and {max(n_regions, LEAST_REGIONS) - 1}"
     if w.kind == "exponential" and not (is_number(w.decay_per_km) and w.decay_per_km > 0):
         yield f"{role}: decay_per_km = {shown(w.decay_per_km)} is not positive"
 
