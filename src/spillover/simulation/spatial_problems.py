@@ -238,7 +238,7 @@ def kind_problems(role: str, w: SyntheticWeights, n_regions: int) -> Iterator[st
     if w.standardise not in get_args(Standardisation):
         yield f"{role}: standardise = {shown(w.standardise)} is not one of {', '.join(get_args(Standardisation))}"
     few = n_regions < LEAST_REGIONS  # told by itself
-    if w.kind == "knn" and not (is_whole(w.neighbours) and 1 <= w.neighbours and (few or w.neighbours < n_regions)):
+    if w.kind == "knn" and not (is_whole(w.neighbours) and w.neighbours >= 1 and (few or w.neighbours < n_regions)):
         yield f"{role}: neighbours = {shown(w.neighbours)} is not between 1 and {max(n_regions, LEAST_REGIONS) - 1}"
     if w.kind == "exponential" and not (is_number(w.decay_per_km) and w.decay_per_km > 0):
         yield f"{role}: decay_per_km = {shown(w.decay_per_km)} is not positive"
