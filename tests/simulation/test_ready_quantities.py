@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from spillover.errors import ConfigurationError, OptionError
+from spillover.errors import ConfigurationError, EstimationError, OptionError
 from spillover.power_command import power
 from spillover.simulation.channel_shares import ShareEstimator
 from spillover.simulation.config import SystemConfig
@@ -164,6 +164,7 @@ def test_the_command_asks_for_a_threshold(tmp_path: Path) -> None:
         (("--threshold", "0", "--covariance", "information"), "--covariance information beside a threshold"),
         (("--share", "talent", "--covariance", "cluster"), "--covariance cluster beside --share"),
         (("--share", "money"), "not one of talent, cooperation, informal"),
+        (("--share", "money", "--alpha", "9"), r"--alpha 9[\s\S]*not one of talent"),
         (("--counts", "--covariance", "information"), "one test only"),
         (("--threshold", "nan", "--rho", "9"), r"--rho 9[\s\S]*--threshold nan"),  # all at once
         (("--shift", "1", "--rho", "9"), r"--rho 9[\s\S]*say where"),
@@ -174,6 +175,11 @@ def test_the_command_asks_for_a_threshold(tmp_path: Path) -> None:
 def test_questions_that_cannot_be_asked(options: tuple[str, ...], match: str) -> None:
     with pytest.raises(ConfigurationError, match=match):
         run(*options, "--rounds", "5")
+
+
+def test_errors_below_rounding_leave_no_threshold_to_find() -> None:
+    with pytest.raises(EstimationError, match="give the outcome exactly"):
+        run("--threshold", "0", "--sigma", "1e-10", "--rounds", "4")
 
 
 def test_no_size_is_promised_that_a_test_of_another_kind_would_see() -> None:

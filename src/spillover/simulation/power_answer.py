@@ -83,7 +83,8 @@ class PowerAnswer:
             lines.append(f"no closed form: {'; '.join(self.reasons)}. Panels were drawn and estimated instead.")
             lines.append(_numbers_in_words(self.best))
         if self.drawn is not None and self.drawn.power_low is not None:
-            refused = f"; {self.drawn.refused} more were refused" if self.drawn.refused else ""
+            lost = self.drawn.refused
+            refused = f"; {lost} more {'was' if lost == 1 else 'were'} refused" if lost else ""
             error = f"standard error {self.drawn.std_error:.3g}, " if math.isfinite(self.drawn.std_error) else ""
             lines.append(
                 f"{self.drawn.panels} drawn panels: {error}power {self.drawn.power:.2f} "

@@ -100,8 +100,9 @@ def read_power_request(
     else:
         config = _config_of(options, problems)
     asked = problems.attempt(PowerQuestion, **(question or {}))
-    if asked is not None and config is not None:
-        asked = _quantity(asked, share, config, problems)
+    if config is not None:
+        about = _quantity(asked or PowerQuestion(), share, config, problems)  # its own mistakes are told in any case
+        asked = None if asked is None else about
     if asked is not None and config is not None:
         problems.attempt(asked.term, config)
     chosen_regions = _numbers("regions", grid_regions, problems)
