@@ -95,8 +95,8 @@ class Geography:
 
         Parameters
         ----------
-        frame : one shape per region; ids from its index, or from the column `region`. Numbers that cannot be degrees
-            are plane km where the map does not say otherwise, as in `read_panel`.
+        frame : one shape per region; ids from its index, or from the column `region`. Plane km where it has no
+            coordinate system, or one in degrees that its numbers cannot be.
         name : column with display names; the ids by default.
 
         Raises
@@ -117,7 +117,9 @@ class Geography:
             )
         names = ids if name is None else tuple(frame[name].astype(str))
         order = sorted(range(len(ids)), key=ids.__getitem__)
-        shapes = settle_crs(frame.geometry.iloc[order], "the map", []).set_axis([ids[i] for i in order], axis=0)
+        shapes = frame[[frame.geometry.name]].set_axis(list(ids), axis=0).iloc[order]
+        if shapes.crs is not None:
+            shapes = shapes.set_crs(settle_crs(shapes.geometry, "the map", []).crs, allow_override=True)
         return cls.from_panel(
             Panel(
                 regions=tuple(shapes.index),

@@ -303,10 +303,11 @@ def panel_world_problems(config: SpatialPanelConfig, seed: int) -> list[str]:
 
 
 def _open_map(target: Path, section: dict[str, str], problems: Problems) -> Geography | None:
-    from spillover.panel.geometry import read_map_file
+    from spillover.panel.geometry import read_map_file, settle_crs
 
     try:
-        frame, _, _ = read_map_file(target)
+        frame, source, notes = read_map_file(target)
+        frame = frame.set_crs(settle_crs(frame.geometry, source, notes).crs, allow_override=True)  # as its study will
     except SpilloverError as error:
         problems.add(*(f"[map] file = {section['file']!r}: {reason}" for reason in reasons_of(error)))
         return None
