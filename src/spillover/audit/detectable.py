@@ -11,9 +11,10 @@ from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_e
 from spillover.audit.part import AuditPart
 from spillover.audit.residuals import measure_serial
 from spillover.errors import OptionError, SpilloverError
+from spillover.inference.wald_power import detectable_shift, rejection
 from spillover.models.result import SpatialFit
 from spillover.numerics.within import Transformation
-from spillover.simulation.power import PowerQuestion, compute_power, detectable_shift, rejection
+from spillover.simulation.power import PowerQuestion, compute_power
 from spillover.simulation.spatial_config import ErrorLaw, Regressor, SpatialPanelConfig
 from spillover.simulation.spatial_world import DENSE_LIMIT
 from spillover.typing import FloatArray

@@ -102,7 +102,14 @@ class ThresholdProblem:
             )
         basis, right = self.given(others)
         explained = explain(self.switch, basis, right, allowed)
-        return allowed, self.objective.value(right.T @ right - explained.products)
+        found = self.objective.value(right.T @ right - explained.products)
+        if not np.isfinite(found).all():  # sums of squares below rounding, of which there is no logarithm
+            raise DesignError(
+                "with a threshold the regressors give the outcome exactly: nothing is left to tell thresholds apart",
+                causes=("an outcome computed from the regressors", "errors of less than a billionth of the outcome"),
+                fix="take out what the outcome was computed from",
+            )
+        return allowed, found
 
 
 def estimate_thresholds(problem: ThresholdProblem, candidates: FloatArray, count: int) -> list[float]:
