@@ -115,6 +115,10 @@ def test_a_total_and_its_part_are_not_proposed_together(tmp_path: Path) -> None:
     assert controls_of(summed) == ["rd", "roads"]
     smaller = table(tmp_path, rd=rd, schools=schools)
     assert controls_of(smaller) == ["rd", "schools"]
+    source = table(tmp_path, rd=roads, money_public=basic, money_spent=rd)
+    assert controls_of(source) == ["rd", "money_public"]
+    rate = table(tmp_path, rd=rd, rd_share=basic)  # no part of the money, though smaller
+    assert controls_of(rate) == ["rd", "rd_share"]
     twice = table(tmp_path, rd=rd, research=rd, roads=roads)
     assert controls_of(twice) == ["rd", "roads"]
 
