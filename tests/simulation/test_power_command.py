@@ -59,6 +59,14 @@ def test_a_w_of_the_user_has_its_number_of_regions(tmp_path: Path) -> None:
         run("--weights", file, "--grid-regions", "30,60")
 
 
+def test_islands_of_a_w_are_named_with_what_can_be_done_here(tmp_path: Path) -> None:
+    file = links_of_twelve(tmp_path)
+    file.write_text(file.read_text() + "alone,alone,0\n")
+    with pytest.raises(ConfigurationError, match=r"alone has no neighbour.*give each a link in the file") as caught:
+        run("--weights", str(file))
+    assert "--islands" not in str(caught.value)  # `spillover power` has no such option
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

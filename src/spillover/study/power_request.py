@@ -227,9 +227,15 @@ def _weights_of(options: DesignOptions, problems: Problems) -> tuple[Any, int]:
 
     if options.neighbours is not None:
         problems.add("--neighbours is of an invented map, and --weights gives a W")
-    w = problems.attempt(from_file, options.weights, standardise="row")
+    w = problems.attempt(from_file, options.weights, standardise="row", islands="keep")
     if w is None:
         return SyntheticWeights(neighbours=1), regions
+    if w.islands:
+        have = "has" if len(w.islands) == 1 else "have"
+        problems.add(
+            f"--weights: {show_labels(w.islands)} {have} no neighbour (islands), and a power is that of a map in which "
+            "every region has one: give each a link in the file, or leave its rows out"
+        )
     if options.regions not in (None, w.n):
         problems.add(f"--regions {options.regions}, but the W of --weights has {w.n} regions: leave --regions out")
     return w, w.n
