@@ -324,8 +324,8 @@ def _notes(found: Sequence[Threshold], tests: Sequence[ThresholdTest], bootstrap
             )
         if bootstrap == "spatial" and test.reach_km == 0 and test.block > 1:
             notes.append(
-                f"Threshold {test.number}: errors persist in time and show no correlation in space, so that each region "
-                "has one multiplier for all periods."
+                f"Threshold {test.number}: errors persist in time and show no correlation in space, so that each "
+                "region has one multiplier for all periods."
             )
         if bootstrap == "hansen":
             notes.append(
