@@ -188,6 +188,11 @@ def _interaction(item: InteractionSection, setting: Setting, weights: Mapping[st
     if item.moderator is not None:
         require_values((plain(item.moderator),), setting.panel)
     pairs = None
+    if item.linkage is not None and not setting.spec.has_lagged_regressors:
+        raise OptionError(
+            f"a linkage moderates W x, and an {setting.spec.model} model has none",
+            fix='write model = "slx" or model = "sdm" in [moderators]',
+        )
     if item.linkage is not None:
         table = other_weights(item.linkage, setting.panel, weights)
         assert table is not None
