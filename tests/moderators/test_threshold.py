@@ -316,6 +316,18 @@ def test_a_threshold_in_the_spillover() -> None:
     assert effects[low, "indirect"] > effects[high, "indirect"] + 1.0
 
 
+def test_errors_that_persist_get_one_multiplier_per_region() -> None:
+    """Autocorrelation .8 and none in space: blocks of ⌈10^(1/3)⌉ = 3 periods would reject .12 for .05."""
+    panel = PlantedThresholds(60, 10, serial=0.8).draw(3)
+    found = fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=99, grid=40)
+    test = found.threshold_tests[0]
+    assert test.dependence.is_serial
+    assert (test.reach_km, test.block) == (0.0, 10)
+    assert any("one multiplier for all periods" in note for note in found.notes)
+    near = fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=99, grid=40, reach_km=100.0)
+    assert near.threshold_tests[0].block == 3
+
+
 def test_relabelling_and_units_change_nothing() -> None:
     panel = PlantedThresholds(40, 6, jumps=((0.8, 0.2),), range_km=100.0).draw(9)
     base = fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=99, seed=3)

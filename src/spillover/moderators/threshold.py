@@ -322,6 +322,11 @@ def _notes(found: Sequence[Threshold], tests: Sequence[ThresholdTest], bootstrap
                 f"Threshold {test.number}: multipliers correlated over {test.reach_km:.0f} km (range of the residual "
                 f"correlation {test.dependence.range_km:.0f} km), blocks of {test.block} periods."
             )
+        if bootstrap == "spatial" and test.reach_km == 0 and test.block > 1:
+            notes.append(
+                f"Threshold {test.number}: errors persist in time and show no correlation in space, so that each "
+                "region has one multiplier for all periods."
+            )
         if bootstrap == "hansen":
             notes.append(
                 "Hansen's scheme exchanges residuals between regions: it rejects too often under correlation in space "

@@ -179,7 +179,7 @@ def round_values(low: float, high: float, most: int = 6) -> tuple[float, ...]:
                   (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):  # fmt: skip
         inside = [round(step * 10.0**k, 12) for k in powers for step in steps if low <= step * 10.0**k <= high]
         if len(inside) <= most:
-            return tuple(inside) or (low, high)
+            return tuple(inside) if len(inside) > 1 else (low, high)
     kept = range(0, len(inside), -(-len(inside) // most))
     return tuple(inside[i] for i in kept)
 

@@ -185,7 +185,14 @@ def _restricted(
 def _interaction(item: InteractionSection, setting: Setting, weights: Mapping[str, SpatialWeights]) -> ModerationPlan:
     from spillover.moderators.interaction import plan_moderation
 
+    if item.moderator is not None:
+        require_values((plain(item.moderator),), setting.panel)
     pairs = None
+    if item.linkage is not None and not setting.spec.has_lagged_regressors:
+        raise OptionError(
+            f"a linkage moderates W x, and an {setting.spec.model} model has none",
+            fix='write model = "slx" or model = "sdm" in [moderators]',
+        )
     if item.linkage is not None:
         table = other_weights(item.linkage, setting.panel, weights)
         assert table is not None
@@ -212,6 +219,8 @@ def _environment(item: EnvironmentSection, setting: Setting) -> tuple[Moderation
     from spillover.moderators.environment import build_index
     from spillover.moderators.interaction import plan_moderation
 
+    for part in item.parts.values():
+        require_values((plain(part),), setting.panel)
     index = build_index(setting.panel, item.parts, item.scale, item.name)
     side = _side(item.side, setting.spec)
     apart, together = (
@@ -228,6 +237,7 @@ def _environment(item: EnvironmentSection, setting: Setting) -> tuple[Moderation
 def _threshold(item: ThresholdSection, setting: Setting, seed: int) -> ThresholdPlan:
     from spillover.moderators.threshold import Asked, plan_threshold
 
+    require_values((plain(item.variable),), setting.panel)
     spec, treatment = setting.spec, setting.treatment
     lagged = spec.has_lagged_regressors and (spec.lagged is None or treatment in spec.lagged)
     asked = Asked(
@@ -257,6 +267,7 @@ def _strength(item: StrengthSection, setting: Setting) -> StrengthPlan:
 
     if setting.weights is None:
         raise OptionError("a strength of the feedback needs a W", fix="name one: weights = … in [moderators]")
+    require_values((plain(item.moderator),), setting.panel)
     spec = setting.spec
     # The likelihood knows ordinary effects only; what it leaves out is told among the notes of the result.
     spec = spec.with_changes(model=spec.model if spec.model in ("sar", "sdm") else "sdm", groups=None, segments=None)
