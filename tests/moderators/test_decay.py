@@ -12,7 +12,14 @@ from scipy.optimize import least_squares
 
 import spillover as so
 from moderators.space import DECAY, kernel_matrix, reordered, scatter, slx_panel
-from spillover.errors import AlignmentError, OptionError, UnknownColumnError, WeakIdentificationWarning, WeightsError
+from spillover.errors import (
+    AlignmentError,
+    DesignError,
+    OptionError,
+    UnknownColumnError,
+    WeakIdentificationWarning,
+    WeightsError,
+)
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.moderators.decay import fit_decay
 from spillover.moderators.distances import Distances, measure_distances
@@ -275,6 +282,23 @@ def test_coincident_regions_have_no_power_of_their_distance():
         fit_decay("y ~ x", PANEL, distances=same, kernel="power")
     fit_decay("y ~ x", PANEL, distances=same, kernel="power", minimum_km=10.0, draws=199)
     fit_decay("y ~ x", PANEL, distances=same, draws=199)  # the exponential is finite at zero
+
+
+def test_careless_input_is_told_by_name():
+    """A constant outcome, equal distances, half a search and too few draws: each found, none a bare traceback."""
+    n, t = PANEL.shape
+    with pytest.raises(DesignError, match="nothing is left of the outcome"):
+        fit_decay("y ~ x", PANEL.with_variables({"y": np.ones((n, t))}), distances=DISTANCES)
+    equal = Distances(DISTANCES.regions, 100.0 * (1.0 - np.eye(n)), "a table of hundreds")
+    with pytest.raises(DesignError, match="equally far apart"):
+        fit_decay("y ~ x", PANEL, distances=equal)
+    for options, says in (
+        ({"search_km": (10.0,)}, "not a range of half-distances"),
+        ({"draws": 0}, "too few draws"),
+        ({"seed": -1}, "a seed is a whole number"),
+    ):
+        with pytest.raises(OptionError, match=says):
+            fit_decay("y ~ x", PANEL, distances=DISTANCES, **options)
 
 
 def test_pairs_without_a_connection_have_no_weight():

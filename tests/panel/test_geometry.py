@@ -200,6 +200,15 @@ def test_areas_on_the_ellipsoid():
     np.testing.assert_allclose(areas_km2(read(frame)), expected, rtol=1e-4)
 
 
+def test_swapped_degrees_are_refused():
+    """China's coordinates are 73–135 east and 18–54 north: with the axes swapped the second of them is beyond 90."""
+    boxes = [shapely.box(30.0 + k, 100.0, 31.0 + k, 101.0) for k in range(3)]
+    china = gpd.GeoDataFrame({"code": ["01", "02", "03"]}, geometry=boxes, crs="EPSG:4326")
+    with pytest.raises(PanelError, match="longitude and latitude are swapped"):
+        read_panel(table(("01", "02", "03")), region="code", geometry=china)
+    assert read_panel(table(("01", "02", "03")), region="code", geometry=china.set_crs(None, allow_override=True))
+
+
 def test_a_plane_map_may_say_its_unit():
     metres = read(squares(crs='LOCAL_CS["grid", UNIT["metre", 1]]', size=500.0))
     np.testing.assert_array_equal(areas_km2(metres), [0.25, 0.25])

@@ -13,6 +13,7 @@ from spillover.errors import OptionError, WeakIdentificationWarning, WeightsErro
 from spillover.inference.estimates import Estimates
 from spillover.models.spec import Groups, Segments
 from spillover.moderators.cautions import SERIAL, cutoff_of, differencing_of, resolve_errors, tell_residuals
+from spillover.moderators.decay_null import check_draws
 from spillover.moderators.decay_profile import Interval, Profile
 from spillover.moderators.decay_result import DecayFit
 from spillover.moderators.decay_search import DecayTask, FoundDecay, search_decay
@@ -104,6 +105,7 @@ def fit_decay(
             "groups and segments need a W with links inside groups, which a kernel of distance has not",
             fix='use model="slx", which takes both',
         )
+    check_draws(draws, seed)
     if not 0.0 < level < 1.0:
         raise OptionError("a confidence level is a share between 0 and 1", got=str(level), fix="use 0.95 for 95 %")
     options: dict[str, Any] = {
@@ -199,7 +201,10 @@ def search_limits(kernel: Kernel, given: tuple[float, float] | None, distances: 
             return EXPONENTS
         near = float(np.median(distances.nearest[np.isfinite(distances.nearest)]))
         given = (max(near, distances.shortest) / 8.0, 2.0 * distances.longest)
-    low, high = given
+    try:
+        low, high = (float(each) for each in given)
+    except (TypeError, ValueError):
+        low = high = np.nan
     floor = kernel.minimum_km if kernel.law == "power" else 0.0
     if not (np.isfinite(high) and floor < low < high):
         raise OptionError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spillover.errors import OptionError
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.moderators.decay_lag import LagLikelihood
 from spillover.moderators.decay_slx import SlxLikelihood
@@ -20,6 +21,7 @@ NAME = "sup-LR"
 REFERENCE = "Davies (1977), Biometrika 64:247; Hansen (1996), Econometrica 64:413, with multipliers by period"
 FEW_PERIODS = 10
 LEAST_PERIODS = 5
+LEAST_DRAWS = 99
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,14 @@ class NullScores:
         s = self.scores @ multipliers  # (g, q, draws)
         solved = np.linalg.solve(self.information, s)
         return np.asarray(np.einsum("gqb,gqb->gb", s, solved))
+
+
+def check_draws(draws: int, seed: int) -> None:
+    """`OptionError` for fewer draws than a p-value needs, or a seed that is none."""
+    if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < LEAST_DRAWS:
+        raise OptionError("too few draws for a p-value", got=repr(draws), expected=f"at least {LEAST_DRAWS}")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise OptionError("a seed is a whole number of zero or more", got=repr(seed), fix="use seed=1")
 
 
 def sup_test_slx(

@@ -23,9 +23,9 @@ from spillover.moderators.residual_checks import ResidualChecks, check_residuals
 from spillover.moderators.stacked import ErrorModel, Regression, stacked_covariance
 from spillover.typing import FloatArray, Progress
 
-CLOSER = (1.25, 1.6)
-"""Factors around the rough decay that are searched again with precise log-determinants: the first where it holds the
-rough interval with a margin, and then the interval that is found."""
+CLOSER = ((1.1, 1.05), (1.25, 1.2), (1.6, 1.2))
+"""(factor around the rough decay, margin around the rough interval) that are searched again with precise
+log-determinants: the first that holds both, and then the interval that is found."""
 
 FLAT_SHAPE = 1e-3
 """A shape this close to an end of its range counts as fixed there."""
@@ -195,12 +195,12 @@ def _look_closer(
     """The search again inside a window around the rough interval, where interpolated log-determinants are precise."""
     low, high = task.limits
     evaluations = 0
-    for factor in CLOSER:
+    for factor, margin in CLOSER:
         window = (
-            low if interval.low is None else max(low, min(interval.low / 1.2, rough.rate / factor)),
-            high if interval.high is None else min(high, max(interval.high * 1.2, rough.rate * factor)),
+            low if interval.low is None else max(low, min(interval.low / margin, rough.rate / factor)),
+            high if interval.high is None else min(high, max(interval.high * margin, rough.rate * factor)),
         )
-        if factor < CLOSER[-1] and window[1] > window[0] * 1.01 * factor**2:
+        if factor < CLOSER[-1][0] and window[1] > window[0] * 1.01 * factor**2:
             continue  # the rough interval is too long for it
         lag.determinants.focus(window)
         search = ProfileSearch(lag, task.kernel)

@@ -128,6 +128,21 @@ def build_distance_design(
         transformation = transformation_of(spec, panel)
     _check_periods(transformation, panel)
     columns = build_columns(formula, panel, None, model="ols", transformation=transformation)
+    if columns.y_raw.size and not _anything_left(transformation, columns.y_raw):
+        raise DesignError(
+            "nothing is left of the outcome once the effects are removed",
+            got=f"{columns.y_raw.min():g} to {columns.y_raw.max():g}",
+            causes=("an outcome that is constant", "one that does not change in time, or that is the same everywhere"),
+            fix="choose an outcome that varies within regions and periods, or other effects",
+        )
+    data = apart.links.data
+    if data.size and float(np.ptp(data)) <= 1e-9 * float(np.abs(data).max()):
+        raise DesignError(
+            "all regions are equally far apart, so that nothing can fall with distance",
+            got=f"{data[0]:g} {apart.unit} between any two",
+            causes=("a table of ones", "a table of weights in the place of distances"),
+            fix="give distances",
+        )
     geography = measure_distances(panel) if panel.geometry is not None and apart.points is None else apart
     y, x = columns.y_raw, columns.z_raw
     senders = np.stack([columns.x_raw[names.index(name)] for name in spilling])
@@ -150,6 +165,12 @@ def build_distance_design(
         senders=np.array(senders, dtype=float),
         differencing=differencing,
     )
+
+
+def _anything_left(transformation: Transformation, y: FloatArray) -> bool:
+    """Whether an outcome varies beyond the means that are removed, rounding aside."""
+    left = transformation.remove_means(np.array(y, dtype=float))
+    return float(np.abs(left).max()) > 1e-10 * max(float(np.abs(y).max()), 1e-300)
 
 
 def _one_of(asked: str, names: tuple[str, ...], option: str) -> str:

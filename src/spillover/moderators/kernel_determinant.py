@@ -27,8 +27,8 @@ EXACT_LIMIT = 800
 """Regions up to which all eigenvalues are found at every trial (0.1 s)."""
 
 NODES = 9
-FEW_NODES, NARROW = 6, 1.6
-"""Nodes over a window whose ends differ by less than this factor."""
+FEW_NODES = ((1.25, 4), (1.6, 6))
+"""Nodes over a window whose ends differ by less than this factor; they err by 3·10⁻⁵."""
 
 STEPS = 40
 EDGE = 1e-6
@@ -196,7 +196,8 @@ class KernelDeterminants:
     def _places(self) -> tuple[FloatArray, float, float]:
         """(nodes in [−1, 1], middle and half-width of the logs of the rates)."""
         low, high = np.log(self.limits)
-        count = FEW_NODES if high - low < np.log(NARROW) and not self._rough else NODES
+        enough = [count for factor, count in FEW_NODES if high - low < np.log(factor) and not self._rough]
+        count = min(enough, default=NODES)
         places = -np.cos(np.pi * np.arange(count) / (count - 1))
         return np.asarray(places), float(low + high) / 2.0, float(high - low) / 2.0
 

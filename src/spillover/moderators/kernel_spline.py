@@ -141,7 +141,8 @@ def fit_kernel_spline(
     cov, df, method = _covariance(smooth, errors, design)
     grid = np.linspace(max(design.distances.shortest, 0.0), reach, GRID)
     basis = _basis(smooth.edges, grid)
-    names = tuple(f"θ({d:.4g} {design.unit})" for d in grid)
+    digits = 4 if len({f"{d:.4g}" for d in grid}) == GRID else 12
+    names = tuple(f"θ({d:.{digits}g} {design.unit})" for d in grid)
     curve = Estimates(names, basis @ smooth.values, basis @ cov @ basis.T, df, f"smoothed, {method}")
     monotone, direction, test = _monotone(smooth.values, cov, df, seed)
     return KernelSpline(

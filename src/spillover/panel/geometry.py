@@ -79,6 +79,7 @@ def read_map(
     FileError : the file is missing, empty, damaged or not a map.
     UnknownColumnError : `geometry_id` is not a column of the map, or no column holds the ids unambiguously.
     AlignmentError : ids do not match (both sides shown), repeat on the map, or have no shape.
+    PanelError : longitude and latitude are swapped.
     """
     check_option("geometry_policy", policy, POLICIES)
     frame, source, notes = _open_map(geometry)
@@ -320,6 +321,15 @@ def settle_crs(shapes: gpd.GeoSeries, source: str, notes: list[str]) -> gpd.GeoD
     west, south, east, north = shapes.total_bounds
     degrees = west >= -180.5 and east <= 360.5 and south >= -90.5 and north <= 90.5
     crs = shapes.crs
+    swapped = south >= -180.5 and north <= 360.5 and west >= -90.5 and east <= 90.5
+    if crs is not None and crs.is_geographic and not degrees and swapped:
+        raise PanelError(
+            f"{source} says that its coordinates are degrees, and the second of them is beyond 90",
+            got=f"first {west:.4g} to {east:.4g}, second {south:.4g} to {north:.4g}",
+            expected="longitude first, latitude second, latitude between −90 and 90",
+            causes=("longitude and latitude are swapped", "a plane map in km that says it is in degrees"),
+            fix='swap them, or for a plane map in km leave its coordinate system out (GeoJSON: "crs": null)',
+        )
     if crs is None and degrees:
         crs = "EPSG:4326"
         notes.append(
