@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from html import unescape
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from grid_study import STUDY, write_study
 
 import spillover as so
+from spillover import cli
 from spillover.report.moderators import bands, moderations, round_values
 from spillover.report.write import write_report
 from spillover.study.check import check_study
@@ -212,9 +214,16 @@ def add_rating(table: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('moderator = "log(rd_share)"\n\n[[moderators.interactions]]', 'moderator = "log(rd_shar)"\n\n[[moderators.interactions]]',
-         "[moderators]: 'rd_shar' is not in"),
-        ('linkage = "near"', 'linkage = "far"', "[[moderators.interactions]] 'nearness' linkage: 'far' is not in [[weights]]"),
+        (
+            'name = "研发 <b>"\nmoderator = "log(rd_share)"',
+            'name = "研发 <b>"\nmoderator = "log(rd_shar)"',
+            "[moderators]: 'rd_shar' is not in",
+        ),
+        (
+            'linkage = "near"',
+            'linkage = "far"',
+            "[[moderators.interactions]] 'nearness' linkage: 'far' is not in [[weights]]",
+        ),
         ('linkage = "near"', 'linkage = "near"\nmoderator = "rd"', "one of the two"),
         ('linkage = "near"', 'moderator = "level"', "'nearness': the moderator 'nearness' is the same everywhere"),
         ('linkage = "near"', 'moderator = "log(rd"', "[moderators]: "),
@@ -224,7 +233,11 @@ def add_rating(table: Path) -> None:
         ('variable = "rd_share"', 'variable = "level"', "the moderator 'R&D per head' is the same everywhere"),
         ('variable = "rd_share"', 'variable = "rating"', "too few distinct values"),
         ('variable = "rd_share"', 'variable = "rd_share"\ntrim = 0.7', "expected a share from 0.01 to 0.4"),
-        ('variable = "rd_share"', 'variable = "rd_share"\nswitching = ["W*log(population)"]', "is to switch but is not"),
+        (
+            'variable = "rd_share"',
+            'variable = "rd_share"\nswitching = ["W*log(population)"]',
+            "is to switch but is not",
+        ),
         ('variable = "rd_share"', 'variable = "rd_share"\nbootstrap = "period"', "ten periods or more"),
         ("draws = 99", "draws = 20", "expected 99 or more"),
         ("base = 2011\n", "", "changes over time"),
@@ -233,9 +246,13 @@ def add_rating(table: Path) -> None:
         ("[moderators]\n", '[moderators]\nmodel = "ols"\n', "a linkage moderates W x, and an ols model has none"),
         ("[moderators]\n", '[moderators]\ncovariance = "conley"\n', "needs cutoff_km"),
         ("[moderators]\n", '[moderators]\nsides = "both"\n', "unknown key 'sides'"),
-        ("[moderators]\n", '[moderators]\ntreatment = "log(population)"\nperiods = [2011]\n', "need at least two periods"),
+        (
+            "[moderators]\n",
+            '[moderators]\ntreatment = "log(population)"\nperiods = [2011]\n',
+            "need at least two periods",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_found_before_the_run(old: str, new: str, said: str, tmp_path: Path) -> None:
     study = WITH.replace(old, new, 1)
     assert study != WITH
@@ -255,3 +272,26 @@ def test_a_study_without_the_section_has_no_moderators(tmp_path: Path) -> None:
 def test_an_empty_section_is_told(tmp_path: Path) -> None:
     problems = check_study(write_study(tmp_path, STUDY + "\n[moderators]\n")).problems
     assert any("[moderators] needs [[moderators.interactions]]" in problem for problem in problems)
+
+
+def test_the_command_line_tells_the_same(result: StudyResult, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert result.moderators is not None
+    with pytest.raises(SystemExit) as leave:
+        cli.main(["moderate", str(folder / "study.toml")])
+    assert not leave.value.code
+    shown = capsys.readouterr().out
+    for found in moderations(result.moderators):
+        assert all(sentence in shown for sentence in found.sentences[:2])
+    with pytest.raises(SystemExit) as leave:
+        cli.main(["moderate", str(folder / "study.toml"), "--format", "json"])
+    assert not leave.value.code
+    assert json.loads(capsys.readouterr().out) == result.moderators.model_dump(mode="json")
+
+
+def test_the_command_line_refuses_a_study_without_the_section(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as leave:
+        cli.main(["moderate", str(write_study(tmp_path, STUDY))])
+    assert leave.value.code == 2
+    assert "has no section [moderators]" in capsys.readouterr().err

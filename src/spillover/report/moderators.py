@@ -213,7 +213,7 @@ def _profile_chart(key: str, found: Thresholds, profile: ThresholdProfile, numbe
         f"(shaded). Dotted: the estimate, {compact(profile.value)}."
     )
     if found.supported <= number:
-        told += " The tests do not support it."
+        told += " The tests do not support one, and the set says only where it would be if there were."
     return Chart(
         key=key,
         title=f"Where a threshold in {found.name} may be{which}",
