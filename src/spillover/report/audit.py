@@ -218,10 +218,11 @@ def _panel(part: Mapping[str, Any]) -> tuple[Panel | None, str]:
 
 
 def _label(row: Row, rows: Sequence[Row]) -> str:
-    """The texts of a row that tell it from the others; effect names the mark and not the lane."""
+    """The texts of a row that tell it from the others; effect names the mark, and the usual regressor goes unsaid."""
     texts = [key for key, value in rows[0].items() if isinstance(value, str) and key != "effect"]
     telling = [key for key in texts if len({str(other.get(key)) for other in rows}) > 1]
-    return ", ".join(_word(str(row[key])) for key in telling if row.get(key)) or "all"
+    shown = [key for key in telling if row.get(key) and (key != "regressor" or row[key] != rows[0][key])]
+    return ", ".join(_word(str(row[key])) for key in shown) or "all"
 
 
 def _word(text: str) -> str:
