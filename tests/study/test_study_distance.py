@@ -99,6 +99,7 @@ def test_links_add_up_to_what_is_sent(found):
 def test_the_report_shows_it(found, tmp_path):
     page = write_report(found, tmp_path / "out").read_text(encoding="utf-8")
     assert 'id="distance"' in page
+    assert "<strong>How far:</strong> half-distance " in page
     for text in ("How far it reaches", "Where power ends is not where spillover ends", "Which law:"):
         assert text in page
     for key in ("distance-decay", "distance-rings", "distance-boundary", "distance-profile", "distance-sent"):

@@ -81,6 +81,8 @@ class ReachDrawing:
         axes.plot([row["half_distance"] for row in rows], [row["deviance"] for row in rows], color=INK, linewidth=1.5)
         axes.axhline(CHI2, color=LAW, linewidth=1.2, linestyle=":")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")  # powers of ten would be printed as TeX
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
         axes.set_ylim(-0.4, 4.0 * CHI2)
         axes.set_xlabel(self.write(f"half-distance ({self.found.unit}, log scale)", 60))
         axes.set_ylabel("twice the loss in log-likelihood", fontsize=8)

@@ -64,8 +64,15 @@ class Card:
 def headlines(result: StudyResult) -> tuple[str, ...]:
     """What the study says, in sentences that can be quoted; the same at the top of the report and on screen."""
     sentences = [card.sentence for card in cards(result)]
-    sentences += [basis(result), *_givers(result), *_truth(result), not_shown(result)]
+    sentences += [basis(result), *_givers(result), *_reach(result), *_truth(result), not_shown(result)]
     return tuple(sentences)
+
+
+def _reach(result: StudyResult) -> list[str]:
+    """How fast the spillover falls, or that the data do not say."""
+    if result.distance is None:
+        return []
+    return [f"How far: {result.distance.sentences[0].partition(': ')[2]}"]
 
 
 def cards(result: StudyResult) -> tuple[Card, ...]:

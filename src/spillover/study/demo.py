@@ -9,6 +9,7 @@ from spillover.study.config import (
     AgglomerationSection,
     AuditSection,
     DataSection,
+    DistanceSection,
     Indicator,
     InnovationSection,
     ModelSection,
@@ -92,6 +93,7 @@ def demo_study(seed: int = DEMO_SEED) -> StudyConfig:
                 treatment=recommended.treatment,
             ),
         ),
+        distance=DistanceSection(rings=(0.0, 50.0, 100.0, 200.0, 300.0, 500.0)),  # the bands of the paper's Table 2
         audit=AuditSection(draws=199),
     )
 

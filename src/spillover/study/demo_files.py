@@ -64,5 +64,10 @@ def _study_text(config: StudyConfig, panel: Panel) -> str:
         *(section("[[innovation.indicators]]", item.model_dump()) for item in config.innovation.indicators),
         *(section("[[weights]]", item.model_dump(exclude_defaults=True)) for item in config.weights),
         *(section("[[models]]", item.model_dump(exclude_defaults=True)) for item in config.models),
+        *(
+            []
+            if config.distance is None
+            else [section("[distance]", config.distance.model_dump(exclude_defaults=True))]
+        ),
     ]
     return "".join(parts)

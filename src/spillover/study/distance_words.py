@@ -16,7 +16,7 @@ from spillover.study.scale import split_term
 from spillover.typing import FloatArray
 
 ALIKE = 2.0
-"""Difference in AIC below which two laws are not told apart."""
+"""Difference in AIC up to which two laws are not told apart; a parameter that changes nothing costs as much."""
 
 
 def distance_sentences(
@@ -123,9 +123,9 @@ def _laws(laws: KernelComparison) -> str:
     table = laws.table().sort_values("delta_aic")
     others = [f"{row.kernel} +{fixed(row.delta_aic, 1)}" for row in table.itertuples() if row.kernel != laws.best]
     said = f"the {laws.best} law has the lowest AIC ({', '.join(others)})."
-    alike = [str(row.kernel) for row in table.itertuples() if row.kernel != laws.best and row.delta_aic < ALIKE]
+    alike = [str(row.kernel) for row in table.itertuples() if row.kernel != laws.best and row.delta_aic <= ALIKE + 1e-6]
     if alike:
-        said += f" It cannot be told from {show_labels(alike, 4)}: a difference below {ALIKE:g} says nothing."
+        said += f" It cannot be told from {show_labels(alike, 4)}: a difference of {ALIKE:g} or less says nothing."
     return said
 
 
