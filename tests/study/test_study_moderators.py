@@ -9,11 +9,14 @@ import math
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
 from grid_study import STUDY, write_study
 
 import spillover as so
+from simulated import lattice, row_standardised
 from spillover import cli
+from spillover.errors import EstimationError
 from spillover.report.moderators import bands, moderations, round_values
 from spillover.report.write import write_report
 from spillover.study.check import check_study
@@ -229,6 +232,7 @@ def add_rating(table: Path) -> None:
         ('linkage = "near"', 'moderator = "level"', "'nearness': the moderator 'nearness' is the same everywhere"),
         ('linkage = "near"', 'moderator = "log(rd"', "[moderators]: "),
         ('name = "nearness"', 'name = "研发 <b>"', "is used 2 times"),
+        ('name = "nearness"', 'name = "log(rd)"', "has the name of a regressor that is another variable"),
         ('culture = "population"', 'culture = "population - 1e9"', "is not positive everywhere"),
         (', infrastructure = "jobs", culture = "population"', "", "parts needs two or more"),
         ('variable = "rd_share"', 'variable = "level"', "the moderator 'R&D per head' is the same everywhere"),
@@ -273,6 +277,61 @@ def test_a_study_without_the_section_has_no_moderators(tmp_path: Path) -> None:
 def test_an_empty_section_is_told(tmp_path: Path) -> None:
     problems = check_study(write_study(tmp_path, STUDY + "\n[moderators]\n")).problems
     assert any("[moderators] needs [[moderators.interactions]]" in problem for problem in problems)
+
+
+EXPLOSIVE = """
+audit = false
+
+[study]
+title = "Feedback that explodes"
+
+[data]
+table = "table.csv"
+region = "region"
+period = "year"
+
+[agglomeration]
+measure = "column"
+column = "x"
+
+[innovation]
+column = "y"
+
+[[weights]]
+name = "W"
+kind = "file"
+file = "links.csv"
+
+[[models]]
+name = "SLX"
+formula = "y ~ x"
+model = "slx"
+
+[moderators]
+model = "sar"
+
+[[moderators.strengths]]
+name = "half"
+moderator = "z"
+"""
+
+
+def test_a_strength_that_leaves_the_stable_region_stops_the_run_before_anything_is_written(tmp_path: Path) -> None:
+    """ρ_i = 2 in one half of an 8 × 6 lattice, .2 in the other: S is invertible, but the feedback explodes."""
+    links = row_standardised(lattice(8, 6, queen=True)).toarray()
+    rng = np.random.default_rng(3)
+    z = np.repeat([0.0, 1.0], 24)
+    y = np.linalg.solve(np.eye(48) - np.diag(np.where(z > 0, 2.0, 0.2)) @ links, 0.3 * rng.normal(size=(48, 30)))
+    x = rng.normal(size=(48, 30))
+    cells = [f"r{i:02d},{2000 + t},{float(y[i, t])!r},{float(x[i, t])!r},{z[i]}" for i in range(48) for t in range(30)]
+    (tmp_path / "table.csv").write_text("\n".join(["region,year,y,x,z", *cells]) + "\n", encoding="utf-8")
+    pairs = [f"r{i:02d},r{j:02d},{float(links[i, j])!r}" for i, j in np.argwhere(links > 0)]
+    (tmp_path / "links.csv").write_text("\n".join(["focal,neighbor,weight", *pairs]) + "\n", encoding="utf-8")
+    (tmp_path / "study.toml").write_text(EXPLOSIVE, encoding="utf-8")
+    assert check_study(tmp_path / "study.toml").problems == ()
+    with pytest.raises(EstimationError, match=r"\[\[moderators.strengths\]\] 'half': "):
+        run_study(tmp_path / "study.toml", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_line_tells_the_same(result: StudyResult, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

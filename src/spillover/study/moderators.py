@@ -113,7 +113,7 @@ def plan_moderators(config: StudyConfig, panel: Panel, weights: Mapping[str, Spa
     """Everything that can be checked without estimating; raises the first problem, with its place in the file."""
     section = config.moderators
     assert section is not None
-    with _at("[moderators]"):
+    with located("[moderators]"):
         model, treatment = model_of(section, config)
         name = "" if model.model == "ols" and not section.strengths else model.weights or next(iter(weights))
         panel, w = _restricted(model, panel, weights[name] if name else None)
@@ -122,17 +122,17 @@ def plan_moderators(config: StudyConfig, panel: Panel, weights: Mapping[str, Spa
         )
     interactions, thresholds, strengths = [], [], []
     for item in section.interactions:
-        with _at(f"[[moderators.interactions]] {item.name!r}"):
+        with located(f"[[moderators.interactions]] {item.name!r}"):
             interactions.append((item, _interaction(item, setting, weights)))
     environment = None
     if section.environment is not None:
-        with _at("[moderators.environment]"):
+        with located("[moderators.environment]"):
             environment = (section.environment, *_environment(section.environment, setting))
     for threshold in section.thresholds:
-        with _at(f"[[moderators.thresholds]] {threshold.name!r}"):
+        with located(f"[[moderators.thresholds]] {threshold.name!r}"):
             thresholds.append((threshold, _threshold(threshold, setting, seed)))
     for strength in section.strengths:
-        with _at(f"[[moderators.strengths]] {strength.name!r}"):
+        with located(f"[[moderators.strengths]] {strength.name!r}"):
             strengths.append((strength, _strength(strength, setting)))
     return Plans(model, setting, name, tuple(interactions), environment, tuple(thresholds), tuple(strengths))
 
@@ -288,7 +288,7 @@ def _strength(item: StrengthSection, setting: Setting) -> StrengthPlan:
 
 
 @contextmanager
-def _at(where: str) -> Iterator[None]:
+def located(where: str) -> Iterator[None]:
     """Errors in the block say where in the file they belong."""
     try:
         yield
