@@ -26,7 +26,11 @@ import numpy as np
 from scipy.optimize import brentq
 
 import spillover as so
+from spillover.audit.absorbed import absorb_groups
 from spillover.audit.audit import run_part
+from spillover.audit.change import change_facts
+from spillover.audit.evidence import effect_facts
+from spillover.audit.grouping import resolve_groups
 from spillover.audit.rules import read_rules
 from spillover.panel.geometry import centroids
 from spillover.panel.panel import Panel
@@ -51,6 +55,7 @@ OWNERS = {
     "detectable": "detectable",
 }
 """First word of a fact → the part that gives it."""
+SAME_W = "common_shock.same_w"
 BLOCK = 5
 """Panels of one truth in a task."""
 VERDICTS = ("stands", "fragile", "not supported", "not detectable")
@@ -200,9 +205,27 @@ class Facts(Mapping[str, float]):
         if self.fit is None:
             panel, weights, _ = draw(self.scenario, self.seed)
             self.fit = so.fit("y ~ x + c", panel, weights)
+        if name.startswith(SAME_W):  # a small piece of its part, and what most panels without a spillover end with
+            if SAME_W not in self.done:
+                self.known |= self._same_w()
+                self.done.append(SAME_W)
+            return
         pool = {"variable": "x", "groups": None, "weights": None, "draws": self.draws, "seed": self.seed}
         self.known |= run_part(self.fit, part, pool).facts
         self.done.append(part)
+
+    def _same_w(self) -> dict[str, float]:
+        """As the part of common shocks computes them."""
+        assert self.fit is not None
+        grouping = resolve_groups(self.fit)
+        assert grouping is not None
+        pair = absorb_groups(self.fit, "x", grouping)
+        ordinary, grouped = (f"{SAME_W}_{key}" for key in ("ordinary", "grouped"))
+        return (
+            effect_facts(ordinary, pair.ordinary)
+            | effect_facts(grouped, pair.grouped)
+            | change_facts(SAME_W, pair.changes)
+        )
 
 
 def audit_one(scenario: Scenario, seed: int, draws: int, saved: Mapping[str, Any] | None = None) -> dict[str, object]:

@@ -35,6 +35,18 @@ OWN = (Regressor("x0", 1.0),)
 BESIDE = (Regressor("x0", 1.0, 0.5), Regressor("x1", 1.0, 0.5))  # the second is exogenous and helps to identify ρ
 TERMS = ("x0", "W*x0", "rho", "lambda", "direct: x0", "indirect: x0", "threshold", "shift: x0", "shift: W*x0")
 SYSTEM = SystemConfig(n_regions=100, n_periods=8, n_clusters=20)
+NOTES = """
+
+The three estimators for an endogenous x0 have an exogenous regressor beside it, whose lags are the further
+instruments of ρ. Without one, the three instruments B, WB and W²B meet three endogenous terms (x, W x, W y), ρ is
+weakly identified and its bias is −0.11, 3.7 Monte Carlo standard errors, with the indirect effect covered in 88.8 %
+of 197 panels (three were refused). The effect at home, which the instrument identifies, is right either way. With
+no exogenous regressor at hand, estimate ρ by the control function. Only these rows: `--only endogenous`.
+
+Shares of channels are those of the spillover in the reference system (`spillover.mediate`). A threshold has a
+confidence set and no standard error; a shift has neither, and its test is the bootstrap's. The shift is measured at
+the place that fits best, and so exaggerates a little: by 1 % of .5 at home, by 5 % of .8 next door.
+"""
 
 
 def ring_weights(n: int, size: int) -> SpatialWeights:
@@ -179,7 +191,7 @@ def main() -> None:
     with ProcessPoolExecutor(arguments.workers) as pool:
         for case in (case for case in cases() if arguments.only in case.name):
             lines += rows(case, arguments.rounds, pool)
-            arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            arguments.out.write_text("\n".join(lines) + "\n" + NOTES, encoding="utf-8")
 
 
 if __name__ == "__main__":

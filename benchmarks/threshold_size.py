@@ -1,6 +1,7 @@
 """Size of the threshold test and coverage of the threshold's confidence set, under dependence in space.
 
-    python benchmarks/threshold_size.py [--rounds 500] [--workers 2] [--only size|further|coverage|time] [--out FILE]
+    python benchmarks/threshold_size.py [--rounds 500] [--workers 2] [--only size|further|coverage|time] [--design TEXT]
+        [--out FILE]
 
 Size: share of panels without a threshold in which the test rejects at 5 %, for the spatial bootstrap (default reach),
 one multiplier per period, and Hansen's scheme. Coverage: share of panels whose 95 % set holds the planted γ = 0, with
@@ -33,6 +34,9 @@ SIZES = {
     "range 150 km, sd(e) ∝ exp(.5x)": replace(FIELD, heteroskedastic=0.5),
     "independent": PlantedThresholds(),
     "independent, sd(e) ∝ exp(.5x)": PlantedThresholds(heteroskedastic=0.5),
+    "independent, serial correlation .8": PlantedThresholds(serial=0.8),
+    "range 150 km, serial correlation .8": replace(FIELD, serial=0.8),
+    "N = 31, T = 12, serial correlation .8": PlantedThresholds(31, 12, serial=0.8),
     "range 300 km": replace(FIELD, range_km=300.0),
     "range 150 km, q independent": replace(FIELD, spatial_q=False),
 }
@@ -40,6 +44,8 @@ COVERAGES = {
     **{f"independent, δ = {d}": PlantedThresholds(jumps=((d, 0.0),)) for d in (0.3, 0.6, 1.2)},
     **{f"range 150 km, δ = {d}": replace(FIELD, jumps=((d, 0.0),)) for d in (0.3, 0.6, 1.2)},
     "range 300 km, δ = 0.6": replace(FIELD, range_km=300.0, jumps=((0.6, 0.0),)),
+    "independent, serial correlation .8, δ = 0.6": PlantedThresholds(serial=0.8, jumps=((0.6, 0.0),)),
+    "range 150 km, serial correlation .8, δ = 0.6": replace(FIELD, serial=0.8, jumps=((0.6, 0.0),)),
     "range 150 km, q independent, δ = 0.6": replace(FIELD, spatial_q=False, jumps=((0.6, 0.0),)),
     **{
         f"{name}, sd(e) ∝ exp(.5x), δ = {d}": replace(base, heteroskedastic=0.5, jumps=((d, 0.0),))
@@ -95,10 +101,12 @@ def play(
     return np.array(list(pool.map(once, [design] * rounds, seeds, chunksize=10)))
 
 
-def size_table(rounds: int, pool: Executor) -> list[str]:
+def size_table(rounds: int, pool: Executor, chosen: str = "") -> list[str]:
     """Markdown rows."""
     lines = ["| design | spatial | period | Hansen | median reach, km |", "|---|---|---|---|---|"]
     for name, design in SIZES.items():
+        if chosen not in name:
+            continue
         found = play(test_once, design, rounds, pool)
         rejected = (found[:, :3] <= 0.05).mean(axis=0)
         lines.append(f"| {name} | " + " | ".join(f"{r:.3f}" for r in rejected) + f" | {np.median(found[:, 3]):.0f} |")
@@ -120,13 +128,15 @@ def further_table(rounds: int, pool: Executor) -> list[str]:
     return lines
 
 
-def coverage_table(rounds: int, pool: Executor) -> list[str]:
+def coverage_table(rounds: int, pool: Executor, chosen: str = "") -> list[str]:
     """Markdown rows."""
     lines = [
         "| design | set with η̂² (default) | hull of it | set without η̂² | mean γ̂ | sd | median length |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, design in COVERAGES.items():
+        if chosen not in name:
+            continue
         found = play(cover_once, design, rounds, pool)
         value, inside, plain, hull, length = found.T
         lines.append(
@@ -156,16 +166,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=("size", "further", "coverage", "time"))
+    parser.add_argument("--design", default="", help="only designs whose name holds this text")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     lines: list[str] = []
     with ProcessPoolExecutor(asked.workers) as pool:
         if asked.only in (None, "size"):
-            lines += [*size_table(asked.rounds, pool), ""]
+            lines += [*size_table(asked.rounds, pool, asked.design), ""]
         if asked.only in (None, "further"):
             lines += [*further_table(asked.rounds, pool), ""]
         if asked.only in (None, "coverage"):
-            lines += [*coverage_table(asked.rounds, pool), ""]
+            lines += [*coverage_table(asked.rounds, pool, asked.design), ""]
     if asked.only in (None, "time"):
         lines += time_table()
     if asked.out is not None:

@@ -89,14 +89,12 @@ def mobility(lab: Laboratory) -> str:
     for name, after in changes.items():
         change = after.compare(lab).percent
         rows.append(f"| {name} | {after.patents.mean():.1f} | {change:+.1f} % | {after.truth.spillover:.0f} |")
-    found = changes["mobility doubles"].compare(lab).simulate(draws=100, seed=2)
-    estimate, error = found.summed()
-    n = lab.hti.shape[0]
+    estimate, error = changes["mobility doubles"].compare(lab).simulate(draws=100, seed=2).mean()
     expected = changes["mobility doubles"].compare(lab).difference.mean()
     bars({"before": lab, **changes})
     return "\n".join(rows) + (
-        f"\n\nThe same difference from 100 pairs of simulated worlds with common random numbers: {estimate / n:.2f} "
-        f"patents (standard error {error / n:.2f}); in closed form {expected:.2f}.\n\n"
+        f"\n\nThe same difference from 100 pairs of simulated worlds with common random numbers: {estimate:.2f} "
+        f"patents (standard error {error:.2f}); in closed form {expected:.2f}.\n\n"
         f"![Patents by channel when each channel doubles](figures/laboratory-channels.svg)"
     )
 

@@ -267,6 +267,25 @@ def audit(
 
 
 @app.command()
+def moderate(
+    study: Annotated[Path, typer.Argument(help="A study file with [moderators].")],
+    data: Data = None,
+    seed: Seed = None,
+    form: Format = "table",
+) -> None:
+    """Under what conditions? The moderators of a study, without the rest of it."""
+    from spillover.screen import progress_on_screen, say
+    from spillover.study.load import load_study
+    from spillover.study.moderated import moderate_study, moderators_as_text
+
+    check_option("--format", form, ("table", "json"))
+    loaded = load_study(study, _environment(data))
+    with progress_on_screen() as progress:
+        found = moderate_study(loaded, seed=seed, progress=progress)
+    say(_json(found.model_dump(mode="json")) if form == "json" else moderators_as_text(found))
+
+
+@app.command()
 def fit(
     formula: Annotated[str, typer.Argument(help='For example "log(patents) ~ log(lq) + log(rd)".')],
     data: Annotated[Path, typer.Option("--data", help="The table.")],

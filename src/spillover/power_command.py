@@ -83,7 +83,9 @@ def power(
         int,
         typer.Option("--rounds", min=0, help="Panels to draw: a check of the closed form, or all there is (then 200)."),
     ] = 0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the drawn panels.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the drawn panels; that of the design file, or 1.")
+    ] = None,
     form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
 ) -> None:
     """How many regions and years show a spillover of this size?"""
@@ -133,7 +135,7 @@ def power(
             rounds=rounds,
             grid_regions=request.grid_regions,
             grid_periods=request.grid_periods,
-            seed=seed,
+            seed=request.seed,
             progress=progress,
         )
     say(json.dumps(answer.as_dict(), ensure_ascii=False, indent=1) if form == "json" else answer.text())

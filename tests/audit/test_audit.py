@@ -17,6 +17,7 @@ from spillover.audit.audit import PARTS, audit_fit
 from spillover.audit.rules import names_of, read_rules
 from spillover.audit.task import FitTask
 from spillover.errors import AlignmentError, DesignError, OptionError, UnknownColumnError
+from spillover.models.random_effects import fit_random
 from spillover.models.result import SpatialFit
 from spillover.panel.panel import Panel
 from spillover.simulation.spatial_panel import Regressor, SpatialPanelConfig
@@ -45,6 +46,14 @@ def audit(fit: SpatialFit) -> Any:
     others = {"3 nearest": build_knn(fit.panel, 3), "8 nearest": build_knn(fit.panel, 8)}
     few = float(np.quantile(fit.panel["output"].mean(axis=1), 0.1))
     return fit.audit("x", weights=others, draws=99, counts="output", small=few, channels=["c"])
+
+
+def test_a_fit_with_random_effects_says_what_can_be_audited() -> None:
+    panel, w = sample()
+    with pytest.raises(OptionError, match="maximum likelihood, with fixed effects or none") as caught:
+        fit_random("y ~ x + c", panel, w).audit()
+    assert "RandomEffectsFit" in str(caught.value)
+    assert 'effects="two-way"' in str(caught.value)
 
 
 def test_every_fact_that_a_rule_mentions_is_one_that_the_audit_gives(audit: Any) -> None:

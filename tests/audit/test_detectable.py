@@ -9,7 +9,7 @@ import spillover as so
 from spillover.audit.detectable import audit_detectable, describe_design, small_effect
 from spillover.audit.focus import focus_effects
 from spillover.errors import OptionError
-from spillover.simulation.power import detectable_shift
+from spillover.inference.wald_power import detectable_shift
 from spillover.simulation.spatial_panel import Regressor, SpatialPanelConfig
 
 CONFIG = SpatialPanelConfig(

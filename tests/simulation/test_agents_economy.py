@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -193,9 +192,8 @@ def test_progress_is_reported():
 
 
 @pytest.mark.slow
-def test_two_hundred_thousand_agents_live_thirty_years_in_a_minute():
+def test_two_hundred_thousand_agents_live_thirty_years():
+    """How long it takes is measured by benchmarks/agents.py."""
     config = AgentConfig(system=SystemConfig(n_regions=300, n_periods=30), persons_per_researcher=4.0)
-    start = time.process_time()
     panel, _ = simulate_agents(config, 1)
-    assert time.process_time() - start < 60.0  # about 6 s
     assert panel["researchers"][:, -1].sum() / 4.0 + panel["firms"][:, -1].sum() > 200_000

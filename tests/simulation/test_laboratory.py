@@ -144,6 +144,7 @@ def test_simulated_and_expected_differences_agree(lab):
     estimate, error = found.summed()
     assert abs(estimate - change.difference.mean(axis=1).sum()) < 2 * error
     assert error < 0.1 * estimate
+    assert np.multiply(found.mean(), len(found.estimate)) == pytest.approx((estimate, error), rel=1e-12)
 
 
 def test_changes_that_cannot_be(lab):

@@ -11,8 +11,9 @@ from scipy import stats
 
 from simulated import lattice, named_weights, nearest, row_standardised
 from spillover.errors import ConfigurationError, DesignError, OptionError
+from spillover.inference.wald_power import detectable_shift, rejection
 from spillover.simulation.expected import expected_estimates, time_factor
-from spillover.simulation.power import PowerQuestion, compute_power, detectable_shift, rejection, simulate_power
+from spillover.simulation.power import PowerQuestion, compute_power, simulate_power
 from spillover.simulation.power_answer import answer_power, power_sentence
 from spillover.simulation.power_grid import power_grid
 from spillover.simulation.power_search import find_size

@@ -59,6 +59,14 @@ def test_a_w_of_the_user_has_its_number_of_regions(tmp_path: Path) -> None:
         run("--weights", file, "--grid-regions", "30,60")
 
 
+def test_islands_of_a_w_are_named_with_what_can_be_done_here(tmp_path: Path) -> None:
+    file = links_of_twelve(tmp_path)
+    file.write_text(file.read_text() + "alone,alone,0\n")
+    with pytest.raises(ConfigurationError, match=r"alone has no neighbour.*give each a link in the file") as caught:
+        run("--weights", str(file))
+    assert "--islands" not in str(caught.value)  # `spillover power` has no such option
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -127,9 +135,11 @@ def test_a_design_file(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match="--beta, --lambda beside a design file"):
         run(str(file), "--beta", "0.4", "--lambda", "0.1")
-    file.write_text("[panel]\nrho = 2.0\nn_periods = 0\n[other]\nx = 1\n")
-    with pytest.raises(ConfigurationError, match=r"'other' is unknown[\s\S]*--years 0[\s\S]*--rho 2"):
-        run(str(file), "--effect", "direct")
+    # mistakes of the file in its own words, those of the command line in that one's
+    file.write_text("seed = -1\n[panel]\nrho = 2.0\nn_periods = 0\n[other]\nx = 1\n")
+    words = r"seed = -1[\s\S]*'other' is unknown[\s\S]*n_periods = 0[\s\S]*rho = 2[\s\S]*--alpha 3"
+    with pytest.raises(ConfigurationError, match=words):
+        run(str(file), "--effect", "direct", "--alpha", "3")
     with pytest.raises(FileError, match="no simulation file"):
         run(str(tmp_path / "absent.toml"))
     file.write_text("[panel]\nmodel = 'slx'\n[panel.weights]\nfile = 'links.csv'\n")
@@ -141,6 +151,13 @@ def test_a_design_file(tmp_path: Path) -> None:
     text = run(str(file), "--rounds", "4")
     assert "no closed form: the regional innovation system" in text
     assert "a spillover of" in text
+
+
+def test_the_seed_of_a_design_file_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "design.toml"
+    file.write_text("seed = 5\n[panel]\nmodel = 'slx'\nn_regions = 12\nn_periods = 4\n")
+    asked = (str(file), "--effect", "direct", "--rounds", "3")
+    assert run(*asked) == run(*asked, "--seed", "5") != run(*asked, "--seed", "6")
 
 
 def test_designs_without_a_closed_form_are_drawn_and_say_so() -> None:

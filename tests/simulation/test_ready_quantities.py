@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from spillover.errors import ConfigurationError, OptionError
+from spillover.errors import ConfigurationError, EstimationError, OptionError
 from spillover.power_command import power
 from spillover.simulation.channel_shares import ShareEstimator
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.designs import ready_estimator
 from spillover.simulation.harness import recover_estimator
 from spillover.simulation.power import PowerQuestion, simulate_power
+from spillover.simulation.power_answer import power_sentence
 from spillover.simulation.simulate import simulate
 from spillover.simulation.spatial_panel import Regressor, SpatialPanelConfig, SyntheticWeights
 from spillover.simulation.threshold_estimator import ThresholdEstimator
@@ -25,6 +28,7 @@ from spillover.study.simulation_file import read_simulation
 
 X = Regressor("x", 0.3, 0.15, persistence=0.8)
 PANEL = SpatialPanelConfig("sdm", 40, 10, regressors=(X,), rho=0.3)
+TALENT = "share of spillover: talent"
 PLANTED = ThresholdPanelConfig(PANEL, threshold=0.3, shift=0.6)
 FILE = """
 seed = 3
@@ -103,8 +107,11 @@ def test_a_panel_without_a_map_needs_ten_periods() -> None:
         if right:
             assert len(ready_estimator(config)(panel, truth.weights)) == 2
         else:
+            with pytest.raises(OptionError, match="n_periods = 6 and a given W"):
+                ready_estimator(config)
+            blind = ThresholdEstimator(("x",), ("x",))
             with pytest.raises(OptionError, match="needs a map, or ten periods"):
-                ready_estimator(config)(panel, truth.weights)
+                blind(panel, truth.weights)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +159,15 @@ def test_the_command_asks_for_a_threshold(tmp_path: Path) -> None:
         (("--threshold", "0", "--shift", "nan"), "--shift nan is not a finite number"),
         (("--threshold", "0", "--shift", "1e200"), "more than 10000"),
         (("--threshold", "0", "--effect", "direct"), "--effect direct beside a threshold"),
-        (("--threshold", "0", "--tau", "0.3"), "dynamic panel with a threshold"),
+        (("--threshold", "0", "--tau", "0.3"), "a panel with a threshold is static"),
+        (("--threshold", "0", "--years", "1"), "--years 1: --effects 'two-way' need two periods"),
+        (("--threshold", "0", "--covariance", "information"), "--covariance information beside a threshold"),
+        (("--share", "talent", "--covariance", "cluster"), "--covariance cluster beside --share"),
+        (("--share", "money"), "not one of talent, cooperation, informal"),
+        (("--share", "money", "--alpha", "9"), r"--alpha 9[\s\S]*not one of talent"),
+        (("--counts", "--covariance", "information"), "one test only"),
+        (("--threshold", "nan", "--rho", "9"), r"--rho 9[\s\S]*--threshold nan"),  # all at once
+        (("--shift", "1", "--rho", "9"), r"--rho 9[\s\S]*say where"),
         (("--threshold", "0", "--model", "sem"), "thresholds are searched"),
         (("--threshold", "0", "--share", "talent"), "--threshold beside --share"),
     ],
@@ -160,6 +175,27 @@ def test_the_command_asks_for_a_threshold(tmp_path: Path) -> None:
 def test_questions_that_cannot_be_asked(options: tuple[str, ...], match: str) -> None:
     with pytest.raises(ConfigurationError, match=match):
         run(*options, "--rounds", "5")
+
+
+def test_errors_below_rounding_leave_no_threshold_to_find() -> None:
+    with pytest.raises(EstimationError, match="give the outcome exactly"):
+        run("--threshold", "0", "--sigma", "1e-10", "--rounds", "4")
+
+
+def test_no_size_is_promised_that_a_test_of_another_kind_would_see() -> None:
+    # a share is seen by the test of its channel's part, a threshold by the bootstrap: neither is value / std_error
+    share = simulate_power(SystemConfig(n_regions=30, n_periods=5), PowerQuestion(quantity=TALENT), rounds=5)
+    assert np.isfinite(share.std_error)
+    assert np.isnan(share.detectable)
+    with pytest.raises(OptionError, match="no design on the grid") as caught:
+        run("--threshold", "0.3", "--shift", "0.01", "--grid-years", "4", "--regions", "20", "--rounds", "5")
+    assert "nan" not in str(caught.value)
+
+
+def test_sentence_and_figures_round_alike() -> None:
+    result = simulate_power(PLANTED.panel.with_changes(n_regions=12, n_periods=3), PowerQuestion(), rounds=3)
+    assert "is seen in 51 of 100" in power_sentence(replace(result, power=0.505))  # 0.505 is shown as 0.51
+    assert "12 regions and 1 year a" in power_sentence(replace(result, n_periods=1))
 
 
 def test_a_share_is_of_a_system(tmp_path: Path) -> None:

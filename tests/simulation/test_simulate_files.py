@@ -307,6 +307,22 @@ def test_a_panel_on_a_real_map_and_with_a_w_of_the_user(tmp_path):
         read_simulation(write(tmp_path / "own.toml", head + own + place))
 
 
+@pytest.mark.parametrize("tier", ["panel", "system"])
+def test_a_plane_map_is_a_map_too(tmp_path, tier):
+    """Files of `simulate` are in plane km and say nothing of it: their map is a [map] like any other."""
+    first = make(tmp_path, "[system]\nn_regions = 12\nn_periods = 3\n").parent
+    before = gpd.read_file(first / "regions.geojson").set_index("region").geometry
+    text = f"[{tier}]\nn_periods = 4\n[map]\nfile = '{(first / 'regions.geojson').as_posix()}'\nid = 'region'\n"
+    source = write(tmp_path / "again.toml", text)
+    study, _ = write_simulation(read_simulation(source), tmp_path / "again")
+    run_study(load_study(study))
+    after = gpd.read_file(study.parent / "regions.geojson").set_index("region").geometry
+    assert after.to_wkt().to_dict() == before.to_wkt().to_dict()
+    write(tmp_path / "table.csv", "region\nR001\n")
+    with pytest.raises(ConfigurationError, match=r"\[map\] file = 'table.csv': .*not a kind of map"):
+        read_simulation(write(tmp_path / "s.toml", "[system]\n[map]\nfile = 'table.csv'\nid = 'region'\n"))
+
+
 def test_islands_of_a_real_map(tmp_path):
     frame = boxes([f"X{k:02d}" for k in range(16)])
     frame.loc[15, "geometry"] = shapely.box(20, 60, 21, 61)

@@ -316,6 +316,18 @@ def test_the_run_in_is_long_enough_near_a_unit_root() -> None:
         simulate(config_of("sar", tau=0.6999, rho=0.3, n_regions=12), 1)
 
 
+def test_a_mistake_is_told_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        SpatialPanelConfig(n_regions=0)
+    assert caught.value.problems == ("n_regions = 0: at least 5 regions are needed",)  # nothing about neighbours
+    x = Regressor("x")
+    with pytest.raises(ConfigurationError) as caught:
+        SpatialPanelConfig(regressors=(x, Regressor("z"), x, Regressor("a\nb")))
+    told = "\n".join(caught.value.problems)
+    assert "names that are not unique: 'x'" in told
+    assert "a\nb" not in told  # a name is shown as Python spells it
+
+
 def test_a_given_w_and_another_number_of_regions_is_a_mistake() -> None:
     w = named_weights(row_standardised(nearest(12, 3, 1)))
     assert SpatialPanelConfig("sar", weights=w).n_regions == 12

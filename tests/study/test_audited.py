@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from grid_study import STUDY, write_study
 from spillover import cli
 from spillover.errors import AssumptionWarning, StudyFileError
 from spillover.report import write_report
+from spillover.report.audit import audit_figures, verdict_cards
 from spillover.study.load import load_study
 from spillover.study.result import StudyResult
 from spillover.study.run import run_study
@@ -74,6 +76,48 @@ def test_the_page_begins_with_the_verdicts_and_shows_every_part(audited: StudyRe
         assert (tmp_path / "out" / "tables" / f"audit_{name.replace('-', '_')}.csv").exists() == bool(part["table"])
     assert (tmp_path / "out" / "figures" / "audit-permutation-0.svg").exists()
     assert (tmp_path / "out" / "figures" / "audit-errors.pdf").exists()
+
+
+def test_hostile_names_of_regions_and_groups_are_text(tmp_path: Path) -> None:
+    """Sentences, tables, labels of lanes and hover texts hold names; none may become a tag of the page or of plotly."""
+    import pandas as pd
+
+    study = write_study(tmp_path, ON)
+    table = pd.read_csv(tmp_path / "regions.csv")
+    first = table["region"].iloc[0]
+    table.loc[table["region"] == first, "name"] = "<img src=x onerror=alert(1)>"
+    country = table.loc[table["region"] == first, "country"].iloc[0]
+    table.loc[table["country"] == country, "country"] = "</script><b>A</b>"
+    table.to_csv(tmp_path / "regions.csv", index=False)
+    result = run_study(study)
+    assert result.audit is not None
+    told = " ".join(text for part in result.audit["parts"].values() for text in part["sentences"])
+    rows = str([row for part in result.audit["parts"].values() for row in part["table"]])
+    assert "<b>A</b>" in told + rows  # the names do reach the audit
+    assert "<img" in told + rows
+    page = write_report(result, tmp_path / "out").read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "<b>A</b>" not in page
+    assert page.count("</script>") == 3  # data, plotly, the page's own
+    payload = json.loads(page.split('id="report-data">')[1].split("</script>")[0])
+    assert "&lt;b&gt;A" in json.dumps(payload["charts"]["audit-influence"])
+    assert not re.search(r"<(?!br>)", json.dumps(payload["charts"], ensure_ascii=False))
+
+
+def test_a_verdict_is_told_on_the_scale_of_the_headline_as_well(audited: StudyResult) -> None:
+    """Both in logs: an elasticity b is 100 (1.1^b − 1) % with a 10 % higher quotient."""
+    assert audited.audit is not None
+    for card, effect in zip(verdict_cards(audited), ("own", "spillover"), strict=True):
+        estimate = audited.audit["parts"]["errors"]["facts"][f"errors.estimate.{effect}"]
+        change = 100.0 * (1.1**estimate - 1.0)
+        found = re.search(r"is ([+−][\d.]+) % with a 10 % higher", card.scale)
+        assert found is not None
+        assert float(found[1].replace("−", "-")) == pytest.approx(change, rel=0.06)  # two digits
+    titles = [chart.title for chart in audit_figures(audited).values()]
+    assert titles
+    assert not any("?" in title for title in titles)
+    texts = [text for part in audited.audit["parts"].values() for text in part["sentences"]]
+    assert not any(re.search(r"(?<![\w-])-\d", text) for text in texts)  # a minus is a minus
 
 
 def test_all_mistakes_of_the_section_come_together(tmp_path: Path) -> None:

@@ -100,6 +100,29 @@ def test_counts_are_proposed_per_person_and_skewed_ones_in_logs(tmp_path: Path) 
     assert proposed(with_zeros)["models"][0]["formula"].endswith("log(agglomeration) + rd")
 
 
+def controls_of(path: Path) -> list[str]:
+    return proposed(path)["models"][0]["formula"].split("log(agglomeration) + ")[1].split(" + ")
+
+
+def test_a_total_and_its_part_are_not_proposed_together(tmp_path: Path) -> None:
+    """By name and size (basic research is R&D), by a third column that makes up the rest, and not by size alone."""
+    rng = np.random.default_rng(2)
+    rd, roads, schools = rng.uniform(4, 5, 48), rng.uniform(1, 2, 48), rng.uniform(0.2, 0.9, 48)
+    basic = rd * rng.uniform(0.1, 0.3, 48)
+    named = table(tmp_path, rd=rd, rd_basic=basic, roads=roads)
+    assert controls_of(named) == ["rd", "roads"]
+    summed = table(tmp_path, rd=rd, universities=basic, firms=rd - basic, roads=roads)
+    assert controls_of(summed) == ["rd", "roads"]
+    smaller = table(tmp_path, rd=rd, schools=schools)
+    assert controls_of(smaller) == ["rd", "schools"]
+    source = table(tmp_path, rd=roads, money_public=basic, money_spent=rd)
+    assert controls_of(source) == ["rd", "money_public"]
+    rate = table(tmp_path, rd=rd, rd_share=basic)  # no part of the money, though smaller
+    assert controls_of(rate) == ["rd", "rd_share"]
+    twice = table(tmp_path, rd=rd, research=rd, roads=roads)
+    assert controls_of(twice) == ["rd", "roads"]
+
+
 def test_blanks_are_told_with_the_policy_that_keeps_more(tmp_path: Path) -> None:
     blanks = ["" if k in (1, 5) else 3 + k for k in range(48)]  # two regions, in the second year of each
     write(tmp_path, ring(STATES), "pairs.csv")

@@ -114,6 +114,17 @@ def test_what_is_not_said_comes_from_the_main_model(tmp_path: Path) -> None:
         ('mediator = "log(rd)"', 'mediator = "log(patents / jobs)"', "patents is part of the mediator"),
         ('mediator = "log(rd)"', 'mediator = "log(rd) ~ log(jobs)"', "does not stand in its equation"),
         ('mediator = "log(rd)"', 'mediator = "log(rd"', "[mechanisms]: "),
+        ('mediator = "log(rd)"', 'mediator = "log(hti)"', "'log(hti)' is the treatment and the mediator 'capital"),
+        (
+            'mediator = "log(rd)"',
+            'mediator = "log(rd) ~ log(hti) + rail*log(hti)"',
+            "[mechanisms] 'capital allocation': 'rail' is not in [[weights]]. known: queen, near",
+        ),
+        (
+            'mediator = "log(rd)"',
+            'mediator = "log(rd) ~ log(hti) + log(rd)"',
+            "equation of 'capital allocation': 'log(rd)' explains 'log(rd)' by itself",
+        ),
         ('name = "competition"', 'name = "capital allocation"', "is used 2 times"),
         ("lag = 0", "lag = 9", "lag is not a possible number of periods"),
         ("lag = 0", "lags = 0", "unknown key 'lags'"),

@@ -203,7 +203,7 @@ def _try(
                 continue
         said += [f"{str(each.message)[:1].upper()}{str(each.message)[1:]}." for each in caught]
         words = f"links inside {grouping.plural}, {cells(grouping, fit)} effects"
-        words += "" if model == fit.spec.model else f" ({model})"
+        words += "" if model == fit.spec.model else f" ({model.upper()})"
         return made, found.add(made, "common_shock.exact", evidence="model", what=words), model
     return None
 
@@ -220,7 +220,7 @@ def _absorb(found: Findings, fit: SpatialFit, grouping: Grouping) -> None:
     for key, effects in (("same_w_ordinary", pair.ordinary), ("same_w_grouped", pair.grouped)):
         found.facts |= effect_facts(f"common_shock.{key}", effects)
         words = _ordinary(fit) if key == "same_w_ordinary" else f"{cells(grouping, fit)} effects"
-        found.rows += effect_rows(fit, effects, evidence="model", what=f"the same W, {words} (slx)")
+        found.rows += effect_rows(fit, effects, evidence="model", what=f"the same W, {words} (SLX)")
     found.facts |= change_facts("common_shock.same_w", pair.changes)
     if pair.ordinary.spillover is not None and pair.grouped.spillover is not None:
         found.sentences.append(

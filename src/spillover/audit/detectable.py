@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from spillover.audit.evidence import number
 from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.audit.residuals import measure_serial
 from spillover.errors import OptionError, SpilloverError
+from spillover.inference.wald_power import detectable_shift, rejection
 from spillover.models.result import SpatialFit
 from spillover.numerics.within import Transformation
-from spillover.simulation.power import PowerQuestion, compute_power, detectable_shift, rejection
+from spillover.simulation.power import PowerQuestion, compute_power
 from spillover.simulation.spatial_config import ErrorLaw, Regressor, SpatialPanelConfig
 from spillover.simulation.spatial_world import DENSE_LIMIT
 from spillover.typing import FloatArray
@@ -233,8 +235,8 @@ def _spatial(w: SpatialWeights, transformation: Transformation, within: FloatArr
 def _sentence(fit: SpatialFit, kind: str, row: dict[str, Any]) -> str:
     what = "spillover" if kind == "spillover" else "effect at home"
     told = (
-        f"The smallest {what} that this design sees four times out of five is {row['smallest']:.2g} (estimate "
-        f"{row['estimate']:.2g}); one of {row['relevant']:.2g}, which would matter, is seen in "
+        f"The smallest {what} that this design sees four times out of five is {number(row['smallest'])} (estimate "
+        f"{number(row['estimate'])}); one of {number(row['relevant'])}, which would matter, is seen in "
         f"{100 * row['power']:.0f} of 100 samples."
     )
     if row["share"] <= 1.0:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from spillover.audit.evidence import number, tell_p
 from spillover.audit.focus import Effect, FocusEffects, choose_variable, focus_effects
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.null import EffectKind
@@ -174,11 +175,12 @@ def _variances(fit: SpatialFit) -> Any:
 
 
 def _serial_sentence(phi: float) -> str:
+    size = f"autocorrelation {number(phi, 1.0)}"
     if abs(phi) < 0.2:
-        return f"Errors of a region are nearly unrelated from one period to the next (autocorrelation {phi:.2f})."
+        return f"Errors of a region are nearly unrelated from one period to the next ({size})."
     return (
-        f"Errors of a region are correlated from one period to the next (autocorrelation {phi:.2f} once the effect of "
-        "demeaning is undone): standard errors that take them as independent do not tell the truth."
+        f"Errors of a region are correlated from one period to the next ({size} once the effect of demeaning is "
+        "undone): standard errors that take them as independent do not tell the truth."
     )
 
 
@@ -313,19 +315,16 @@ def _sentence(effect: str, clustered: Effect, base: Effect, facts: dict[str, flo
     p = facts[f"errors.p_value.{effect}"]
     ratio = clustered.std_error / base.std_error
     told = (
-        f"{NAMES[effect].capitalize()}: {clustered.value:.2f}, standard error {clustered.std_error:.2f} clustered by "
-        f"region, {ratio:.1f} times that of the information matrix ({base.std_error:.2f})"
+        f"{NAMES[effect].capitalize()}: {number(clustered.value, clustered.std_error)}, standard error "
+        f"{number(clustered.std_error)} clustered by region, {ratio:.1f} times that of the information matrix "
+        f"({number(base.std_error)})"
     )
     if base.p_value <= LEVEL < p:
         return (
-            f"{told}. The information matrix would call it significant ({_p(base.p_value)}); honest errors do not "
-            f"({_p(p)})."
+            f"{told}. The information matrix would call it significant ({tell_p(base.p_value)}); honest errors do not "
+            f"({tell_p(p)})."
         )
     verdict = "told apart from zero" if p <= LEVEL else "not told apart from zero"
     wild = [name for name in ("region", "group") if f"errors.p_value_wild_{name}.{effect}" in facts]
     test = f"a wild bootstrap by {' and by '.join(wild)}" if wild else "errors clustered by region"
-    return f"{told}; by {test} it is {verdict} ({_p(p)})."
-
-
-def _p(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    return f"{told}; by {test} it is {verdict} ({tell_p(p)})."

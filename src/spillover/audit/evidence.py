@@ -10,9 +10,9 @@ import numpy as np
 from spillover.audit.focus import Effect, FocusEffects, focus_effects
 from spillover.audit.part import AuditPart
 from spillover.errors import SpilloverError
+from spillover.inference.wald_power import detectable_shift
 from spillover.models.result import SpatialFit
 from spillover.panel.panel import Panel
-from spillover.simulation.power import detectable_shift
 
 
 @dataclass

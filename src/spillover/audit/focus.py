@@ -55,10 +55,10 @@ def choose_variable(fit: SpatialFit, variable: str | None = None) -> str:
     """
     if not isinstance(fit, SpatialFit):
         raise OptionError(
-            "the audit needs a fit by maximum likelihood",
+            "the audit needs a fit by maximum likelihood, with fixed effects or none",
             got=type(fit).__name__,
-            expected="what spillover.fit returns",
-            fix="audit the maximum-likelihood fit of the same formula and W",
+            expected="a SpatialFit; the bootstrap, the shuffles and the refits know no other",
+            fix='fit the same formula and W with effects="two-way" (or "individual") and audit that fit',
         )
     known = tuple(fit.design.own)
     name = known[0] if variable is None else term_name(variable)

@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spillover.audit.evidence import number
 from spillover.audit.rules import Rule, UnknownFact, VerdictName, look_up
 from spillover.errors import OptionError
 
 NAMES = {"own": "effect at home", "spillover": "spillover"}
+TWO_DECIMALS = ".2f"
+"""Of a number of usual size: small ones get more, so that 0.0012 is not told as 0.00."""
 _FIELD = re.compile(r"\{(?P<name>[\w.]+)(?::(?P<form>[^{}]+))?\}")
 
 
@@ -81,7 +84,9 @@ def tell(text: str, effect: str, facts: Mapping[str, float]) -> str:
             return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
         if form == "%":
             return f"{100.0 * value:.0f} %"
-        return format(value, form or ".3g")
+        if form == TWO_DECIMALS:
+            return number(value)
+        return format(value, form or ".3g").replace("-", "−")
 
     try:
         return _FIELD.sub(fill, text)

@@ -15,6 +15,7 @@ from spillover.mechanisms.result import MediationResult
 from spillover.mechanisms.sample import DEFAULT, Sample, Weights, build_sample, resolve_weights
 from spillover.mechanisms.system import System, build_system, check_names
 from spillover.mechanisms.wiring import build_wiring
+from spillover.models.formula import plain
 from spillover.models.spec import Groups
 from spillover.panel.panel import Panel, Period
 from spillover.typing import Correction, Effects
@@ -212,6 +213,14 @@ def _read(
     given = {**mediators, OUTCOME: outcome}
     texts = {name: e.formula if isinstance(e, EquationOptions) else e for name, e in given.items()}
     responses = [text.split("~")[0].strip() for name, text in texts.items() if name != OUTCOME]
+    for name, response in zip(mediators, responses, strict=True):
+        if plain(response) == plain(treatment) and not has_formula(texts[name]):
+            raise OptionError(
+                f"{response!r} is the treatment and the mediator {name!r}",
+                got=texts[name],
+                expected="different variables: what is itself explains itself",
+                fix="leave the channel out, or name another variable that stands for it",
+            )
     bent = [name for name, e in given.items() if isinstance(e, EquationOptions) and e.shape == "inverted-u"]
     curved = [texts[name].split("~")[0].strip() for name in bent if name != OUTCOME]
     equations = {}

@@ -36,8 +36,6 @@ from spillover.weights.weights import SpatialWeights
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spillover.audit.result import Audit
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SpatialFit(FitViews):
@@ -142,15 +140,6 @@ class SpatialFit(FitViews):
         from spillover.models.all_tests import all_tests
 
         return all_tests(self)
-
-    def audit(self, variable: str | None = None, **options: Any) -> Audit:
-        """Is it a spillover? Every part of the audit of one regressor (the first by default), and two verdicts.
-
-        options : those of `spillover.audit.audit.audit_fit`: parts, groups, weights, draws, seed, rules, executor, ….
-        """
-        from spillover.audit.audit import audit_fit
-
-        return audit_fit(self, variable, **options)
 
     def with_covariance(
         self, covariance: CovarianceName, *, cutoff_km: float | None = None, time_lags: int | None = None

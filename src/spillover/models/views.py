@@ -17,6 +17,7 @@ from spillover.weights.weights import SpatialWeights
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spillover.audit.result import Audit
     from spillover.inference.estimates import Estimates
 
 
@@ -63,6 +64,18 @@ class FitViews:
 
         fit: Any = self
         return summarise(fit)
+
+    def audit(self, variable: str | None = None, **options: Any) -> Audit:
+        """Is it a spillover? Every part of the audit of one regressor (the first by default), and two verdicts.
+
+        options : those of `spillover.audit.audit.audit_fit`: parts, groups, weights, draws, seed, rules, executor, ….
+
+        Raises OptionError for other fits than those of `spillover.fit` by maximum likelihood without random effects.
+        """
+        from spillover.audit.audit import audit_fit
+
+        fit: Any = self
+        return audit_fit(fit, variable, **options)
 
     @cached_property
     def provenance(self) -> dict[str, str]:

@@ -170,6 +170,7 @@ def plan_moderation(
     w = w if w is None else w.align(panel.regions)
     tables = read_pairs(pairs or {}, w if spec.has_lagged_regressors else None)
     columns = plain_columns(parsed, panel, w, spec.model, spec.lagged)
+    _check_names((*found, *tables), columns)
     main, gone = without_absorbed(
         list(_main_effects(found, columns, w if spec.has_lagged_regressors else None)), spec, panel
     )
@@ -177,6 +178,17 @@ def plan_moderation(
     return ModerationPlan(
         spec, panel, weights, w, weights_error, tuple(columns), treatments, (*found, *tables), tuple(gone)
     )
+
+
+def _check_names(moderators: Sequence[Moderator | PairModerator], columns: Sequence[Column]) -> None:
+    """Refuse a moderator under the name of a regressor that is another variable."""
+    for z in moderators:
+        same = next((column for column in columns if column.name == z.name), None)
+        if same is not None and not (isinstance(z, Moderator) and np.array_equal(z.values, same.values)):
+            raise OptionError(
+                f"the moderator {z.name!r} has the name of a regressor that is another variable",
+                fix="give it a name of its own",
+            )
 
 
 def check_side(side: str, spec: ModelSpec, needed: bool) -> None:

@@ -62,6 +62,7 @@ def fit_threshold(
     reach_km: float | None = None,
     seed: int = 0,
     with_level: bool = False,
+    centred: bool = False,
     progress: Progress = no_progress,
 ) -> ThresholdFit:
     """Fit a panel model whose slopes differ between q ≤ γ and q > γ, with γ estimated.
@@ -87,6 +88,9 @@ def fit_threshold(
     reach_km : beyond which errors are independent; by default six times the range of the residual correlation, or 0
         where none is found.
     with_level : whether q itself is a regressor, where it is none yet and the effects leave something of it.
+    centred : whether what switches is taken about its mean, so that the lines of the regimes meet there. False is
+        Hansen's model, in which the level of y jumps at γ by Δβ·x̄: for a logarithm, the unit inside it then has a say
+        in where the threshold lies. Without effects and intercept nothing is centred.
     effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
 
     Returns
@@ -100,10 +104,8 @@ def fit_threshold(
 
     Notes
     -----
-    Switching regressors are centred (they are not where neither effects nor an intercept take up a constant), so that
-    the regimes' lines meet at the mean of x: uncentred, the level of y would jump at γ by Δβ·x̄, and the unit inside a
-    logarithm would decide where the threshold lies. The level of q itself does not switch: put q among the regressors
-    (`with_level`) if it matters, or a slope that changes with it will be found where there is none.
+    The level of q itself does not switch: put q among the regressors (`with_level`) if it matters, or a slope that
+    changes with it will be found where there is none.
     Cost: one pass over the sorted observations for all γ; the bootstrap one product of the grid's columns with all
     samples.
     Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
@@ -119,7 +121,7 @@ def fit_threshold(
         groups=groups,
         segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
     )
-    asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed, with_level)
+    asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed, with_level, centred)
     plan = plan_threshold(
         spec, panel, weights, threshold=threshold, switching=switching, asked=asked, weights_x=weights_x
     )
@@ -141,6 +143,7 @@ class Asked:
     reach_km: float | None = None
     seed: int = 0
     with_level: bool = False
+    centred: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +174,9 @@ class ThresholdPlan:
         """The estimates."""
         asked, columns, panel = self.asked, self.columns, self.panel
         null = fit_columns(self.spec, columns, panel, self.weights, weights_x=self.weights_x)
-        problem = ThresholdProblem.of(null, columns, self.chosen, self.q.values, asked.side, self.weights_x)
+        problem = ThresholdProblem.of(
+            null, columns, self.chosen, self.q.values, asked.side, self.weights_x, centred=asked.centred
+        )
         estimated = estimate_thresholds(problem, self.candidates, asked.thresholds)
         gammas = thin(self.candidates, _grid_size(problem, asked.grid))
         tests = threshold_tests(
@@ -321,6 +326,11 @@ def _notes(found: Sequence[Threshold], tests: Sequence[ThresholdTest], bootstrap
             notes.append(
                 f"Threshold {test.number}: multipliers correlated over {test.reach_km:.0f} km (range of the residual "
                 f"correlation {test.dependence.range_km:.0f} km), blocks of {test.block} periods."
+            )
+        if bootstrap == "spatial" and test.reach_km == 0 and test.block > 1:
+            notes.append(
+                f"Threshold {test.number}: errors persist in time and show no correlation in space, so that each "
+                "region has one multiplier for all periods."
             )
         if bootstrap == "hansen":
             notes.append(

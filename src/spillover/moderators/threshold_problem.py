@@ -51,13 +51,15 @@ class ThresholdProblem:
         q: FloatArray,
         side: str,
         w: SpatialWeights | None,
+        *,
+        centred: bool = False,
     ) -> ThresholdProblem:
         design, transformation = null.design, null.design.transformation
         own = {column.variable: column.values for column in columns if column.part == "own"}
         late = [columns[i].part == "lag" and side == "sender" for i in chosen]
         raw = [own[columns[i].variable] if at else columns[i].values for i, at in zip(chosen, late, strict=True)]
-        # Uncentred, c·1(q ≤ γ) jumps by c̄ at γ: the unit inside a logarithm would decide where the threshold is.
-        if transformation.removes_regions or transformation.removes_periods or design.terms[0] == "(Intercept)":
+        takes_up_a_constant = transformation.removes_regions or transformation.removes_periods
+        if centred and (takes_up_a_constant or design.terms[0] == "(Intercept)"):
             raw = [values - values.mean() for values in raw]
         switch = Switch(np.stack(raw), q, tuple(w if at else None for at in late), transformation)
         basis = np.linalg.qr(design.z)[0]
@@ -102,7 +104,14 @@ class ThresholdProblem:
             )
         basis, right = self.given(others)
         explained = explain(self.switch, basis, right, allowed)
-        return allowed, self.objective.value(right.T @ right - explained.products)
+        found = self.objective.value(right.T @ right - explained.products)
+        if not np.isfinite(found).all():  # sums of squares below rounding, of which there is no logarithm
+            raise DesignError(
+                "with a threshold the regressors give the outcome exactly: nothing is left to tell thresholds apart",
+                causes=("an outcome computed from the regressors", "errors of less than a billionth of the outcome"),
+                fix="take out what the outcome was computed from",
+            )
+        return allowed, found
 
 
 def estimate_thresholds(problem: ThresholdProblem, candidates: FloatArray, count: int) -> list[float]:

@@ -160,5 +160,7 @@ def _scheme(
     if bootstrap == "period":
         return Scheme("period", None, block), float("inf")
     reach = REACH_IN_RANGES * dependence.range_km if reach_km is None else reach_km
+    if reach == 0 and dependence.is_serial:
+        block = t  # one multiplier per region, as errors clustered by region: short blocks reject .12 where φ is .8
     positions = _positions(panel) if reach > 0 else np.zeros((panel.shape[0], 2))
     return Scheme("spatial", kernel_root(positions, reach), block), float(reach)

@@ -151,23 +151,24 @@ def threshold_sentences(fit: ThresholdFit, level: float = 0.95) -> tuple[str, ..
 
 
 def _verdict(fit: ThresholdFit, variable: str, supported: int) -> str:
-    places = [
-        f"{in_text(each.value)} (95 % set {in_text(each.hull[0])} to {in_text(each.hull[1])}"
-        f"{', with gaps' if len(each.intervals) > 1 else ''}; {percent(each.share_below)} of the observations are at "
-        "or below it)"
-        for each in fit.thresholds
-    ]
-    where = " and ".join(places)
+    below = [f"{percent(each.share_below)} of the observations are at or below it" for each in fit.thresholds]
     tests = "; ".join(f"threshold {test.number}: {chance(test.test.p_value)}" for test in fit.threshold_tests)
-    if not fit.threshold_tests:
-        return f"The best split of {variable} is at {where}; it was not tested."
-    if not supported:
+    if fit.threshold_tests and not supported:
+        best = " and ".join(f"{in_text(each.value)} ({told})" for each, told in zip(fit.thresholds, below, strict=True))
         return (
-            f"No threshold in {variable} is supported ({tests}): the split that fits best is at {where}, and it is no "
+            f"No threshold in {variable} is supported ({tests}): the split that fits best is at {best}, and it is no "
             "finding."
         )
-    edge = [each for each in fit.thresholds if each.at_edge]
-    open_end = " The set reaches the end of the values searched: the data bound it on one side at most." * bool(edge)
+    sets = [
+        f"{in_text(each.value)} (95 % set {in_text(each.hull[0])} to {in_text(each.hull[1])}"
+        f"{', with gaps' if len(each.intervals) > 1 else ''}; {told})"
+        for each, told in zip(fit.thresholds, below, strict=True)
+    ]
+    where = " and ".join(sets)
+    if not fit.threshold_tests:
+        return f"The best split of {variable} is at {where}; it was not tested."
+    edge = any(each.at_edge for each in fit.thresholds)
+    open_end = " The set reaches the end of the values searched: the data bound it on one side at most." * edge
     count = {1: "one threshold", 2: "two thresholds", 3: "three thresholds"}[supported]
     return f"The tests support {count} in {variable} ({tests}). Fitted: {where}.{open_end}"
 

@@ -90,7 +90,7 @@ def read_map(
     order = [position[each] for each in regions]
     shapes = _require_shapes(frame.geometry.iloc[order], regions, source)
     shapes = _repair(shapes, regions, notes)
-    shapes = _settle_crs(shapes, source, notes)
+    shapes = settle_crs(shapes, source, notes)
     attributes = {
         clean_name(name): frame[name].iloc[order].tolist() for name in frame.columns.drop(frame.geometry.name)
     }
@@ -115,10 +115,11 @@ def _open_map(geometry: Any) -> tuple[gpd.GeoDataFrame, str, list[str]]:
             got=f"an object of type {type(geometry).__name__}",
             expected="a path to " + ", ".join(MAP_SUFFIXES) + ", a GeoDataFrame or a GeoSeries",
         )
-    return _read_map_file(Path(geometry))
+    return read_map_file(Path(geometry))
 
 
-def _read_map_file(path: Path) -> tuple[gpd.GeoDataFrame, str, list[str]]:
+def read_map_file(path: Path) -> tuple[gpd.GeoDataFrame, str, list[str]]:
+    """Shapes with their columns, the name of the map, and notes. Raises FileError for what is not a map."""
     import geopandas as gpd
     import pyogrio
 
@@ -313,7 +314,7 @@ def _polygons_in(shape: Any) -> list[Any]:
     ]
 
 
-def _settle_crs(shapes: gpd.GeoSeries, source: str, notes: list[str]) -> gpd.GeoDataFrame:
+def settle_crs(shapes: gpd.GeoSeries, source: str, notes: list[str]) -> gpd.GeoDataFrame:
     """Longitude and latitude where the numbers can only be that; otherwise what the map says, or nothing."""
     import geopandas as gpd
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spillover.audit.evidence import number
 from spillover.report.charts import Chart, Panel, axis, interval_chart
 from spillover.report.palette import EFFECTS, INK
-from spillover.study.numbers import compact, p_value
+from spillover.study.numbers import compact, decimals_for, fixed, p_value
 from spillover.study.result import StudyResult
+from spillover.study.scale import scale_of
 
 Row = Mapping[str, Any]
 
@@ -21,6 +23,20 @@ MEANINGS = {
     "not supported": "the data speak against it",
     "not detectable": "these data could not have shown it; nothing is shown and nothing is ruled out",
 }
+CHARTS = {
+    "errors": "Effects with every kind of error bar",
+    "size": "Effects in simulated samples",
+    "common-shock": "Effects with what regions share left in and taken out",
+    "reach": "Effects with W of growing reach",
+    "timing": "Effects beside the future, the past and trends",
+    "influence": "Effects without one region, period or group",
+    "weights": "Effects with this W and with others",
+    "measures": "Effects with other measures and controls",
+    "detectable": "Effects and what could have been seen",
+}
+"""What the chart of a part shows; the question stands above it."""
+SHUFFLES = {"whole_map": "over the whole map", "within_groups": "inside groups"}
+AXIS = "effect, on the scale of the coefficients"
 MOST_LANES = 14
 BINS = 41
 _KINDS = {
@@ -38,7 +54,10 @@ _NUMBERS = ("estimate", "std_error", "conf_low", "conf_high")
 
 @dataclass(frozen=True)
 class VerdictCard:
-    """One verdict as a card: `effect` is direct or indirect, `kind` a class name, `reasons` its two or three facts."""
+    """One verdict as a card: `effect` is direct or indirect, `kind` a class name, `reasons` its two or three facts.
+
+    scale : what the estimate is on the scale of the headline; empty where both scales are one.
+    """
 
     effect: str
     title: str
@@ -46,6 +65,7 @@ class VerdictCard:
     kind: str
     meaning: str
     reasons: tuple[str, ...]
+    scale: str
     also: str
 
 
@@ -93,10 +113,24 @@ def verdict_cards(result: StudyResult) -> tuple[VerdictCard, ...]:
             kind=found["verdict"].replace(" ", "-"),
             meaning=f"{MEANINGS[found['verdict']]} ({found['rule']})",
             reasons=tuple(found["reasons"]),
+            scale=_on_scale(result, effect),
             also="; ".join(found["also"]),
         )
         for effect, found in result.audit["verdicts"].items()
     )
+
+
+def _on_scale(result: StudyResult, effect: str) -> str:
+    """ "0.68 is here what the cards below tell as +6.7 % with a 10 % higher share"."""
+    assert result.audit is not None
+    facts = result.audit["parts"].get("errors", {}).get("facts", {})
+    estimate = facts.get(f"errors.estimate.{effect}")
+    model = result.model()
+    scale = scale_of(result, model)
+    if estimate is None or result.audit["variable"] != model.treatment or scale.convert(1.0) == 1.0:
+        return ""
+    told = fixed(scale.convert(estimate), decimals_for(scale.convert(estimate), significant=2), sign=True)
+    return f"An effect of {number(estimate)} is {told}{scale.unit} with {scale.shock}."
 
 
 def verdict_sentences(result: StudyResult) -> tuple[str, ...]:
@@ -157,7 +191,7 @@ def _charts(name: str, part: Mapping[str, Any]) -> Iterator[Chart]:
     panel, remark = _panel(part)
     if panel is not None:
         caption = f"Lines: 95 % intervals; hollow marks: the interval contains zero.{remark}"
-        yield interval_chart(f"audit-{name}", part["question"], (panel,), caption)
+        yield interval_chart(f"audit-{name}", CHARTS[name], (panel,), caption)
     for i, (title, values, observed) in enumerate(_histograms(part)):
         yield _histogram(f"audit-{name}-{i}", title, values, observed)
 
@@ -180,14 +214,21 @@ def _panel(part: Mapping[str, Any]) -> tuple[Panel | None, str]:
         ranked = sorted(chosen[1:], key=lambda lane: next(iter(reversed(lane[1].values())))["estimate"])
         chosen = [chosen[0], *ranked[:half], *ranked[-half:]]
         remark = f" Of {len(lanes)} the first, and the {half} with the lowest and the highest estimates."
-    return Panel("estimate", tuple((label, label, found) for label, found in chosen)), remark
+    return Panel(AXIS, tuple((label, label, found) for label, found in chosen)), remark
 
 
 def _label(row: Row, rows: Sequence[Row]) -> str:
-    """The texts of a row that tell it from the others; effect names the mark and not the lane."""
+    """The texts of a row that tell it from the others; effect names the mark, and the usual regressor goes unsaid."""
     texts = [key for key, value in rows[0].items() if isinstance(value, str) and key != "effect"]
     telling = [key for key in texts if len({str(other.get(key)) for other in rows}) > 1]
-    return ", ".join(_KINDS.get(str(row[key]), str(row[key])) for key in telling if row.get(key)) or "all"
+    shown = [key for key in telling if row.get(key) and (key != "regressor" or row[key] != rows[0][key])]
+    return ", ".join(_word(str(row[key])) for key in shown) or "all"
+
+
+def _word(text: str) -> str:
+    if text.startswith("conley "):
+        return f"Conley, {text.removeprefix('conley ')}"
+    return _KINDS.get(text, text)
 
 
 # -- shuffles -------------------------------------------------------------------------------------
@@ -206,7 +247,8 @@ def _histograms(part: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, ...
             shuffle, statistic = key.removeprefix("permutation_").split(".")
             what = "ρ" if statistic == "rho" else statistic.replace("_", " ")
             what = what if what == "ρ" else what.capitalize()
-            yield f"{what} with neighbours shuffled: {shuffle.replace('_', ' ')}", values, float(value)
+            where = SHUFFLES.get(shuffle, shuffle.replace("_", " "))
+            yield f"{what} with neighbours shuffled {where}", values, float(value)
 
 
 def bins(values: Sequence[float], observed: float) -> tuple[list[float], list[int]]:
@@ -245,7 +287,7 @@ def _histogram(key: str, title: str, values: Sequence[float], observed: float) -
         f"{beyond} of {len(values)} shuffles give as much or more on the same side; p is twice their share.",
         data=(bars, line),
         layout={
-            "xaxis": axis("value", zeroline=True),
+            "xaxis": axis("ρ" if title.startswith("ρ") else AXIS, zeroline=True),
             "yaxis": axis("shuffles"),
             "bargap": 0.04,
         },

@@ -179,7 +179,7 @@ def round_values(low: float, high: float, most: int = 6) -> tuple[float, ...]:
                   (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):  # fmt: skip
         inside = [round(step * 10.0**k, 12) for k in powers for step in steps if low <= step * 10.0**k <= high]
         if len(inside) <= most:
-            return tuple(inside) or (low, high)
+            return tuple(inside) if len(inside) > 1 else (low, high)
     kept = range(0, len(inside), -(-len(inside) // most))
     return tuple(inside[i] for i in kept)
 
@@ -213,7 +213,7 @@ def _profile_chart(key: str, found: Thresholds, profile: ThresholdProfile, numbe
         f"(shaded). Dotted: the estimate, {compact(profile.value)}."
     )
     if found.supported <= number:
-        told += " The tests do not support it."
+        told += " The tests do not support one, and the set says only where it would be if there were."
     return Chart(
         key=key,
         title=f"Where a threshold in {found.name} may be{which}",

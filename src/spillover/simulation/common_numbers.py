@@ -57,6 +57,11 @@ class MeanDifference:
     std_error: FloatArray
     draws: int
 
+    def mean(self) -> tuple[float, float]:
+        """The mean over regions and periods, a year in a region, and an upper bound of its standard error."""
+        total, error = self.summed()
+        return total / len(self.estimate), error / len(self.estimate)
+
     def summed(self) -> tuple[float, float]:
         """Sum over regions, mean over periods: estimate and an upper bound of its standard error.
 

@@ -66,12 +66,20 @@ def _owner(config: Any) -> Any:
 def ready_estimator(config: Any, covariance: CovarianceName = "default", quantity: str | None = None) -> Estimator:
     """The estimator of the project that is right for a configuration, and for what is asked of it.
 
+    covariance : of maximum likelihood; every other estimator has one test, its "default".
     quantity : "share of spillover: talent", …, has an estimator of its own; None is any effect.
 
     Raises
     ------
     OptionError : there is none, and why.
     """
+    by_likelihood = isinstance(config, SpatialPanelConfig) and not (config.counts or config.endogeneity)
+    if covariance != "default" and not by_likelihood:
+        raise OptionError(
+            "this design has one test only, that of its estimator",
+            got=f"covariance = {covariance!r}",
+            expected="'default'",
+        )
     if isinstance(config, ThresholdPanelConfig):
         return for_threshold_panel(config)
     if isinstance(config, SpatialPanelConfig):

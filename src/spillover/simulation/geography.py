@@ -95,13 +95,15 @@ class Geography:
 
         Parameters
         ----------
-        frame : one shape per region; ids from its index, or from the column `region`.
+        frame : one shape per region; ids from its index, or from the column `region`. Plane km where it has no
+            coordinate system, or one in degrees that its numbers cannot be.
         name : column with display names; the ids by default.
 
         Raises
         ------
         UnknownColumnError : a column that is not there. PanelError : ids that repeat, or regions without a shape.
         """
+        from spillover.panel.geometry import settle_crs
         from spillover.weights.locate import frame_ids
 
         ids = frame_ids(frame, region)
@@ -116,6 +118,8 @@ class Geography:
         names = ids if name is None else tuple(frame[name].astype(str))
         order = sorted(range(len(ids)), key=ids.__getitem__)
         shapes = frame[[frame.geometry.name]].set_axis(list(ids), axis=0).iloc[order]
+        if shapes.crs is not None:
+            shapes = shapes.set_crs(settle_crs(shapes.geometry, "the map", []).crs, allow_override=True)
         return cls.from_panel(
             Panel(
                 regions=tuple(shapes.index),

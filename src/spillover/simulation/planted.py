@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import geopandas as gpd
 import numpy as np
+from scipy.signal import lfilter
 from shapely.geometry import Point
 
 from spillover.panel.panel import Panel
 from spillover.simulation.streams import check_seed
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
+
+BURN_IN = 50  # periods before the first; 0.8^50 is 1e-5
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class PlantedThresholds:
     jumps : (δ, γ) of each planted threshold; none for a panel without.
     heteroskedastic : how ln sd(e) grows with x.
     spatial_q : whether q is a field; else it is independent between regions.
+    serial : autocorrelation in time of x, q and e.
     rho, theta, lag_jump : of the spatial terms, with W given to `draw`; lag_jump is (δ_w, γ_w).
     """
 
@@ -37,6 +41,7 @@ class PlantedThresholds:
     jumps: tuple[tuple[float, float], ...] = ()
     heteroskedastic: float = 0.0
     spatial_q: bool = True
+    serial: float = 0.0
     rho: float = 0.0
     theta: float = 0.0
     lag_jump: tuple[float, float] = (0.0, 0.0)
@@ -50,8 +55,8 @@ class PlantedThresholds:
         n, t = self.n_regions, self.n_periods
         places = rng.uniform(0.0, 1000.0 * np.sqrt(n / 300), (n, 2))
         root = self._root(places)
-        x, e = root @ rng.standard_normal((n, t)), root @ rng.standard_normal((n, t))
-        q = (root if self.spatial_q else np.eye(n)) @ rng.standard_normal((n, t))
+        x, e = self._field(root, rng), self._field(root, rng)
+        q = self._field(root if self.spatial_q else np.eye(n), rng)
         y = x + e * np.exp(self.heteroskedastic * x) + rng.standard_normal((n, 1)) + rng.standard_normal((1, t))
         for jump, gamma in self.jumps:
             y = y + jump * x * (q <= gamma)
@@ -68,6 +73,15 @@ class PlantedThresholds:
             geometry=gpd.GeoDataFrame(geometry=shapes, index=list(ids), crs="EPSG:3857"),
             log=("drawn with planted thresholds; the regions are invented",),
         )
+
+    def _field(self, root: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """(n, t) with variance one, correlated in space by `root` and in time by `serial`."""
+        start = BURN_IN if self.serial else 0
+        drawn = root @ rng.standard_normal((self.n_regions, self.n_periods + start))
+        if not self.serial:
+            return np.asarray(drawn)
+        filtered = lfilter([np.sqrt(1.0 - self.serial**2)], [1.0, -self.serial], drawn, axis=1)
+        return np.asarray(filtered[:, start:])
 
     def _root(self, places: FloatArray) -> FloatArray:
         n = len(places)

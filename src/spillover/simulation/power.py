@@ -6,15 +6,13 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
 
 from spillover.errors import OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
+from spillover.inference.wald_power import detectable_shift, rejection
 from spillover.simulation.admissible import is_number, refuse_problems, shown
 from spillover.simulation.designs import ready_estimator, size_of
 from spillover.simulation.estimators import Estimator
@@ -25,12 +23,11 @@ from spillover.simulation.recovery_table import binomial_band
 from spillover.simulation.simulate import simulate
 from spillover.simulation.spatial_config import DURBIN_MODELS, LAG_MODELS, SpatialPanelConfig
 from spillover.simulation.streams import check_seed
-from spillover.typing import FloatArray, Progress, no_progress
+from spillover.typing import Progress, no_progress
 
 EffectName = Literal["direct", "indirect", "total", "rho"]
 PowerCovariance = Literal["default", "information", "cluster"]
 
-_NODES = 400
 _LEAST_ALPHA = 1e-6
 
 
@@ -115,7 +112,8 @@ class PowerResult:
     std_error : in closed form, or the mean reported one of the drawn panels.
     power : share of samples in which it is seen; power_low, power_high its 95 % band, where panels were drawn. In a
         panel that the estimator refuses nothing is seen.
-    detectable : the size that would be seen with power `target`, at this standard error.
+    detectable : the size that would be seen with power `target`, at this standard error; of effects only, since another
+        quantity is seen by a test of its estimator's own.
     panels : that gave an answer, 0 for the closed form. refused : panels that the estimator refused.
     """
 
@@ -138,6 +136,10 @@ class PowerResult:
     def reached(self) -> bool:
         """Whether the target is met."""
         return self.power >= self.target
+
+    def say_detectable(self, words: str) -> str:
+        """The words, with the detectable size at {}; nothing where it is not known."""
+        return words.format(self.detectable) if math.isfinite(self.detectable) else ""
 
 
 def compute_power(
@@ -269,55 +271,10 @@ def _require_truth(config: Any, term: str, truths: Truths | None, seed: int) -> 
         )
 
 
-def rejection(shift: float, alpha: float, df: float | None) -> float:
-    """P(|statistic| > critical value) for a mean shift of the statistic, two-sided.
-
-    With df degrees the statistic is (Z + shift)/s, s² ~ χ²(df)/df, so that the probability is a mean over s of normal
-    ones: by Gauss–Legendre quadrature in the probability of s, which unlike the series of the noncentral t holds for
-    any shift.
-
-    >>> round(rejection(2.8016, 0.05, None), 3), round(rejection(0.0, 0.05, 29.0), 3)
-    (0.8, 0.05)
-    """
-    if df is None:
-        cut = stats.norm.isf(alpha / 2.0)
-        return float(stats.norm.sf(cut - shift) + stats.norm.cdf(-cut - shift))
-    cut, (scales, weights) = float(stats.t.isf(alpha / 2.0, df)), _scales(df)
-    tails = stats.norm.sf(cut * scales - shift) + stats.norm.cdf(-cut * scales - shift)
-    return float(min(weights @ tails, 1.0))
-
-
-@lru_cache(maxsize=64)
-def _scales(df: float) -> tuple[FloatArray, FloatArray]:
-    """Values of s = √(χ²(df)/df) and their weights."""
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    angle = np.pi * (nodes + 1.0) / 2.0  # u = (1 − cos)/2 crowds the ends, where s has roots and a logarithm
-    share = np.sin(angle / 2.0) ** 2
-    return np.sqrt(stats.chi2.ppf(share, df) / df), weights * np.pi / 4.0 * np.sin(angle)
-
-
-@lru_cache(maxsize=256)
-def detectable_shift(alpha: float, target: float, df: float | None) -> float:
-    """Standard errors away from zero at which the test has its target power: 2.80 for 5 % and 80 %.
-
-    >>> round(detectable_shift(0.05, 0.8, None), 2)
-    2.8
-    """
-    cut = float(stats.norm.isf(alpha / 2.0) if df is None else stats.t.isf(alpha / 2.0, df))
-    sure = 10.0 * cut + 20.0  # power is 1 to 1e-10 there, from four degrees of freedom on
-    return float(brentq(lambda shift: rejection(shift, alpha, df) - target, 0.0, sure, xtol=1e-10))
-
-
 def _result(config: Any, question: PowerQuestion, value: float, error: float, power: float) -> PowerResult:
-    effect, _, variable = (
-        question.term(config).partition(": ")
-        if question.quantity is None
-        else (
-            question.quantity,
-            "",
-            "",
-        )
-    )
+    effect, variable = question.quantity, ""
+    if effect is None:
+        effect, _, variable = question.term(config).partition(": ")
     shift = detectable_shift(question.alpha, question.target, question.degrees(config))
     n_regions, n_periods = size_of(config)
     return PowerResult(
@@ -328,7 +285,7 @@ def _result(config: Any, question: PowerQuestion, value: float, error: float, po
         value=value,
         std_error=error,
         power=power,
-        detectable=error * shift if math.isfinite(error) else float("nan"),
+        detectable=error * shift if question.quantity is None and math.isfinite(error) else float("nan"),
         alpha=question.alpha,
         target=question.target,
     )

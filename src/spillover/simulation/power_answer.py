@@ -83,7 +83,8 @@ class PowerAnswer:
             lines.append(f"no closed form: {'; '.join(self.reasons)}. Panels were drawn and estimated instead.")
             lines.append(_numbers_in_words(self.best))
         if self.drawn is not None and self.drawn.power_low is not None:
-            refused = f"; {self.drawn.refused} more were refused" if self.drawn.refused else ""
+            lost = self.drawn.refused
+            refused = f"; {lost} more {'was' if lost == 1 else 'were'} refused" if lost else ""
             error = f"standard error {self.drawn.std_error:.3g}, " if math.isfinite(self.drawn.std_error) else ""
             lines.append(
                 f"{self.drawn.panels} drawn panels: {error}power {self.drawn.power:.2f} "
@@ -192,7 +193,8 @@ def power_sentence(result: PowerResult, searches: tuple[SizeSearch, ...] = ()) -
     """ "With 30 regions and 10 years a spillover of 0.33 is seen in 19 of 100 samples; 80 of 100 need 40 years …"."""
     seen = _in_hundred(result.power)
     start = (
-        f"With {result.n_regions} regions and {result.n_periods} years {_what(result)} is seen in {seen} of 100 samples"
+        f"With {result.n_regions} regions and {result.n_periods} year{'s' * (result.n_periods > 1)} {_what(result)} is "
+        f"seen in {seen} of 100 samples"
     )
     if result.value == 0:
         return f"The true value is 0: there is nothing to see, and {seen} of 100 samples show something by chance."
@@ -239,5 +241,5 @@ def _about(search: SizeSearch) -> str:
 
 
 def _in_hundred(power: float) -> str:
-    rounded = round(100 * power)
+    rounded = round(100 * float(f"{power:.2f}"))  # as the figures below the sentence are rounded
     return "more than 99" if rounded == 100 and power < 1 else f"{rounded}"

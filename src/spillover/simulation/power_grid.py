@@ -47,7 +47,8 @@ class PowerGrid:
         raise OptionError(
             f"no design on the grid reaches a power of {target:g}",
             got=say_sizes(self.results),
-            expected=f"a design that sees {best.value:.3g}; the best of these would see {best.detectable:.3g}",
+            expected=f"a design that sees {best.value:.3g}"
+            + best.say_detectable("; the best of these would see {:.3g}"),
             fix="try more regions or periods, a larger effect or a lower target",
         )
 

@@ -57,8 +57,8 @@ class SizeSearch:
         best = self.best
         raise OptionError(
             f"no design on the grid reaches a power of {self.target:g}",
-            got=f"{show_labels(sizes, 12)}; {best.n_regions} regions × {best.n_periods} periods come closest, "
-            f"and would see {best.detectable:.3g} where the truth is {best.value:.3g}",
+            got=f"{show_labels(sizes, 12)}; {best.n_regions} regions × {best.n_periods} periods come closest"
+            + best.say_detectable(f", and would see {{:.3g}} where the truth is {best.value:.3g}"),
             expected=f"a number of {word} between {self.limits[0]} and {self.limits[1]}",
             fix="look further with limits=…, along the other size, for a larger effect or a lower target",
         )

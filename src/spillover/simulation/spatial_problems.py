@@ -26,6 +26,7 @@ from spillover.typing import Effects, ModelName, Standardisation
 from spillover.weights.distance import TRUNCATION
 from spillover.weights.weights import SpatialWeights
 
+LEAST_REGIONS = 5
 LARGEST_PANEL = 50_000_000
 """Regions × periods beyond which one variable alone needs 400 MB."""
 
@@ -124,8 +125,8 @@ def _judged_errors(given: Any) -> tuple[ErrorLaw, dict[str, str]]:
 
 
 def _size_problems(config: SpatialPanelConfig) -> Iterator[str]:
-    if config.n_regions < 5:
-        yield f"n_regions = {config.n_regions}: at least 5 regions are needed"
+    if config.n_regions < LEAST_REGIONS:
+        yield f"n_regions = {config.n_regions}: at least {LEAST_REGIONS} regions are needed"
     if config.n_periods < 1:
         yield f"n_periods = {config.n_periods}: at least 1 period is needed"
     if config.n_regions * config.n_periods > LARGEST_PANEL:
@@ -140,8 +141,9 @@ def _regressor_problems(config: SpatialPanelConfig) -> Iterator[str]:
     for name in names:
         if not (isinstance(name, str) and name.isidentifier()) or iskeyword(name) or name in RESERVED:
             yield f"a regressor cannot be called {shown(name)}"
-    if len(set(map(str, names))) != len(names):
-        yield "regressors have names that are not unique: " + ", ".join(map(str, names))
+    twice = {shown(name) for k, name in enumerate(names) if name in names[:k]}
+    if twice:
+        yield "regressors have names that are not unique: " + ", ".join(sorted(twice))
     for law in config.regressors:
         if not 0 <= law.persistence < 1:
             yield f"persistence = {law.persistence:g} of {law.name} is outside [0, 1)"
@@ -235,8 +237,9 @@ def kind_problems(role: str, w: SyntheticWeights, n_regions: int) -> Iterator[st
         yield f"{role}: kind = {shown(w.kind)} is not one of {', '.join(get_args(MapKind))}"
     if w.standardise not in get_args(Standardisation):
         yield f"{role}: standardise = {shown(w.standardise)} is not one of {', '.join(get_args(Standardisation))}"
-    if w.kind == "knn" and not (is_whole(w.neighbours) and 1 <= w.neighbours < n_regions):
-        yield f"{role}: neighbours = {shown(w.neighbours)} is not between 1 and {n_regions - 1}"
+    few = n_regions < LEAST_REGIONS  # told by itself
+    if w.kind == "knn" and not (is_whole(w.neighbours) and w.neighbours >= 1 and (few or w.neighbours < n_regions)):
+        yield f"{role}: neighbours = {shown(w.neighbours)} is not between 1 and {max(n_regions, LEAST_REGIONS) - 1}"
     if w.kind == "exponential" and not (is_number(w.decay_per_km) and w.decay_per_km > 0):
         yield f"{role}: decay_per_km = {shown(w.decay_per_km)} is not positive"
 

@@ -79,7 +79,11 @@ def for_threshold_panel(config: ThresholdPanelConfig) -> ThresholdEstimator:
     if panel.endogeneity:
         problems.append("an endogenous regressor beside a threshold")
     if config.neighbour_shift and panel.model not in DURBIN_MODELS:
-        problems.append(f"neighbour_shift in a model {panel.model!r}, which has no W x")
+        problems.append(f"neighbour_shift = {config.neighbour_shift:g} in a model {panel.model!r}, which has no W x")
+    if panel.has_region_effects and panel.n_periods < 2:
+        problems.append(f"n_periods = {panel.n_periods}: effects = {panel.effects!r} need two periods")
+    elif isinstance(panel.weights, SpatialWeights) and panel.n_periods < _ENOUGH_PERIODS:
+        problems.append(f"n_periods = {panel.n_periods} and a given W: without an invented map the test needs ten")
     if problems:
         raise OptionError(
             "this configuration has no ready estimator",

@@ -71,9 +71,9 @@ def find_problems(config: ThresholdPanelConfig) -> list[str]:
     if not isinstance(panel, SpatialPanelConfig):
         return [*problems, "panel is not a SpatialPanelConfig"]
     if panel.is_dynamic:
-        problems.append("tau, eta: a dynamic panel with a threshold is not among these")
+        problems.append("tau, eta: a panel with a threshold is static")
     if panel.counts:
-        problems.append("counts with a threshold are not among these")
+        problems.append("counts: the outcome of a panel with a threshold is not a count")
     if any(law.name == "q" for law in panel.regressors):
         problems.append("a regressor called q beside the threshold variable")
     return problems

@@ -52,7 +52,7 @@ def mechanism_variables(section: MechanismsSection) -> tuple[str, ...]:
     for text in (section.outcome, section.treatment, *(section.controls or ())):
         used += _variables(text) if text is not None else ()
     for channel in section.channels:
-        used += _variables(channel.mediator)
+        used += _variables(channel.mediator, channel.name)
     return tuple(dict.fromkeys(used))
 
 
@@ -67,13 +67,20 @@ def moderator_variables(section: ModeratorsSection) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for text in texts if text is not None for name in variables_in(plain(text))))
 
 
-def _variables(text: str) -> tuple[str, ...]:
+def equation_lags(text: str) -> tuple[str, ...]:
+    """The names of the W's by which an equation lags; none for an expression."""
+    from spillover.mechanisms.equation import has_formula, parse_equation
+
+    return tuple(parse_equation("", text).lag_names) if has_formula(text) else ()
+
+
+def _variables(text: str, name: str = "outcome") -> tuple[str, ...]:
     """The variables of an expression, or of an equation with its spatial lags."""
     from spillover.mechanisms.equation import has_formula, parse_equation
 
     if not has_formula(text):
         return variables_in(tidy(text))
-    equation = parse_equation("", text)
+    equation = parse_equation(name, text)
     return tuple(name for part in (equation.response, *equation.expressions) for name in variables_in(tidy(part)))
 
 

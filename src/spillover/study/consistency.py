@@ -12,6 +12,7 @@ from spillover.models.formula import Formula, parse_formula
 from spillover.models.spec import DURBIN_MODELS
 from spillover.study.columns import (
     agglomeration_columns,
+    equation_lags,
     find_term,
     formula_variables,
     mechanism_variables,
@@ -243,8 +244,13 @@ def _mechanisms(sections: Sections) -> list[str]:
         problems.append(f'{where} covariance = "conley" needs cutoff_km')
     try:
         mechanism_variables(section)
+        written = [("outcome", section.outcome or ""), *((repr(c.name), c.mediator) for c in section.channels)]
+        lags = [(f"{where} {place}", name) for place, text in written for name in equation_lags(text)]
     except SpilloverError as error:
-        problems.append(f"{where}: {one_line(error)}")
+        return [*problems, f"{where}: {one_line(error)}"]
+    if "weights" not in sections.left_out:
+        known = {*names, "W", *(channel.name for channel in section.channels)}
+        problems += [_unknown(place, name, names, "[[weights]]") for place, name in lags if name not in known]
     return problems
 
 

@@ -20,7 +20,7 @@ from spillover.moderators.words import (
     strength_sentences,
     threshold_sentences,
 )
-from spillover.study.moderators import Plans
+from spillover.study.moderators import Plans, located
 from spillover.study.phrasing import phrase
 from spillover.study.result import (
     EffectCurve,
@@ -55,23 +55,27 @@ def describe_moderators(plans: Plans, seed: int, progress: Progress) -> Moderato
     """Fit every plan; results as plain values."""
     setting, spec = plans.setting, plans.setting.spec
     labels = setting.panel.labels
-    interactions = [
-        _moderation(plan.fit(), item.name, item.moderator or item.linkage or "", item.side or "", seed)
-        for item, plan in plans.interactions
-    ]
-    environment = None if plans.environment is None else _environment(plans, seed)
+    interactions, thresholds, strengths, environment = [], [], [], None
+    for item, plan in plans.interactions:
+        with located(f"[[moderators.interactions]] {item.name!r}"):
+            moderator = item.moderator or item.linkage or ""
+            interactions.append(_moderation(plan.fit(), item.name, moderator, item.side or "", seed))
+    if plans.environment is not None:
+        with located("[moderators.environment]"):
+            environment = _environment(plans, seed)
     index = [] if environment is None else [environment.index]
     adjusted = _adjusted([*interactions, *index])
-    thresholds = []
-    for item, planned in plans.thresholds:
-        fitted = planned.fit(lambda text, share, name=item.name: progress(f"{name}: {text}", 0.745))  # type: ignore[misc]
-        thresholds.append(_thresholds(fitted, item.name, item.variable))
-    strengths = []
+    for threshold, planned in plans.thresholds:
+        name = threshold.name
+        with located(f"[[moderators.thresholds]] {name!r}"):
+            fitted = planned.fit(lambda text, share, name=name: progress(f"{name}: {text}", 0.745))  # type: ignore[misc]
+            thresholds.append(_thresholds(fitted, name, threshold.variable))
     for asked, strength in plans.strengths:
-        notes = _without_groups(spec)
         base = "" if asked.base is None else str(asked.base)
-        found = _strengths(strength.fit(), asked.name, asked.moderator, base, setting.treatment, seed, notes)
-        strengths.append(found)
+        with located(f"[[moderators.strengths]] {asked.name!r}"):
+            found = strength.fit()
+            notes = _without_groups(spec)
+            strengths.append(_strengths(found, asked.name, asked.moderator, base, setting.treatment, seed, notes))
     if environment is not None:
         environment = environment.model_copy(update={"index": adjusted[-1]})
     count = len(interactions) + len(index)

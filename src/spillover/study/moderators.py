@@ -113,7 +113,7 @@ def plan_moderators(config: StudyConfig, panel: Panel, weights: Mapping[str, Spa
     """Everything that can be checked without estimating; raises the first problem, with its place in the file."""
     section = config.moderators
     assert section is not None
-    with _at("[moderators]"):
+    with located("[moderators]"):
         model, treatment = model_of(section, config)
         name = "" if model.model == "ols" and not section.strengths else model.weights or next(iter(weights))
         panel, w = _restricted(model, panel, weights[name] if name else None)
@@ -122,17 +122,17 @@ def plan_moderators(config: StudyConfig, panel: Panel, weights: Mapping[str, Spa
         )
     interactions, thresholds, strengths = [], [], []
     for item in section.interactions:
-        with _at(f"[[moderators.interactions]] {item.name!r}"):
+        with located(f"[[moderators.interactions]] {item.name!r}"):
             interactions.append((item, _interaction(item, setting, weights)))
     environment = None
     if section.environment is not None:
-        with _at("[moderators.environment]"):
+        with located("[moderators.environment]"):
             environment = (section.environment, *_environment(section.environment, setting))
     for threshold in section.thresholds:
-        with _at(f"[[moderators.thresholds]] {threshold.name!r}"):
+        with located(f"[[moderators.thresholds]] {threshold.name!r}"):
             thresholds.append((threshold, _threshold(threshold, setting, seed)))
     for strength in section.strengths:
-        with _at(f"[[moderators.strengths]] {strength.name!r}"):
+        with located(f"[[moderators.strengths]] {strength.name!r}"):
             strengths.append((strength, _strength(strength, setting)))
     return Plans(model, setting, name, tuple(interactions), environment, tuple(thresholds), tuple(strengths))
 
@@ -185,7 +185,14 @@ def _restricted(
 def _interaction(item: InteractionSection, setting: Setting, weights: Mapping[str, SpatialWeights]) -> ModerationPlan:
     from spillover.moderators.interaction import plan_moderation
 
+    if item.moderator is not None:
+        require_values((plain(item.moderator),), setting.panel)
     pairs = None
+    if item.linkage is not None and not setting.spec.has_lagged_regressors:
+        raise OptionError(
+            f"a linkage moderates W x, and an {setting.spec.model} model has none",
+            fix='write model = "slx" or model = "sdm" in [moderators]',
+        )
     if item.linkage is not None:
         table = other_weights(item.linkage, setting.panel, weights)
         assert table is not None
@@ -212,6 +219,8 @@ def _environment(item: EnvironmentSection, setting: Setting) -> tuple[Moderation
     from spillover.moderators.environment import build_index
     from spillover.moderators.interaction import plan_moderation
 
+    for part in item.parts.values():
+        require_values((plain(part),), setting.panel)
     index = build_index(setting.panel, item.parts, item.scale, item.name)
     side = _side(item.side, setting.spec)
     apart, together = (
@@ -228,6 +237,7 @@ def _environment(item: EnvironmentSection, setting: Setting) -> tuple[Moderation
 def _threshold(item: ThresholdSection, setting: Setting, seed: int) -> ThresholdPlan:
     from spillover.moderators.threshold import Asked, plan_threshold
 
+    require_values((plain(item.variable),), setting.panel)
     spec, treatment = setting.spec, setting.treatment
     lagged = spec.has_lagged_regressors and (spec.lagged is None or treatment in spec.lagged)
     asked = Asked(
@@ -239,6 +249,7 @@ def _threshold(item: ThresholdSection, setting: Setting, seed: int) -> Threshold
         reach_km=item.reach_km,
         seed=seed,
         with_level=True,
+        centred=True,  # studies are in logarithms, whose unit must not decide
     )
     plan = plan_threshold(
         spec,
@@ -257,6 +268,7 @@ def _strength(item: StrengthSection, setting: Setting) -> StrengthPlan:
 
     if setting.weights is None:
         raise OptionError("a strength of the feedback needs a W", fix="name one: weights = … in [moderators]")
+    require_values((plain(item.moderator),), setting.panel)
     spec = setting.spec
     # The likelihood knows ordinary effects only; what it leaves out is told among the notes of the result.
     spec = spec.with_changes(model=spec.model if spec.model in ("sar", "sdm") else "sdm", groups=None, segments=None)
@@ -276,7 +288,7 @@ def _strength(item: StrengthSection, setting: Setting) -> StrengthPlan:
 
 
 @contextmanager
-def _at(where: str) -> Iterator[None]:
+def located(where: str) -> Iterator[None]:
     """Errors in the block say where in the file they belong."""
     try:
         yield

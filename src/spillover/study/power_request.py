@@ -12,7 +12,7 @@ from spillover.simulation.agents.config import AgentConfig
 from spillover.simulation.channel_shares import CHANNELS, ShareOf, share_name, share_problems
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.designs import ready_estimator, resize, weights_of
-from spillover.simulation.power import PowerQuestion
+from spillover.simulation.power import PowerCovariance, PowerQuestion
 from spillover.simulation.reference import demo_config
 from spillover.simulation.spatial_config import (
     DURBIN_MODELS,
@@ -26,7 +26,7 @@ from spillover.simulation.spatial_world import DENSE_LIMIT
 from spillover.simulation.threshold_panel import ThresholdPanelConfig
 from spillover.study.phrasing import phrase
 from spillover.study.power_wording import NO_MAP, OPTIONS, in_options
-from spillover.study.simulation_file import SECTIONS, AnyConfig, parse_toml, read_config
+from spillover.study.simulation_file import SECTIONS, AnyConfig, parse_toml, read_config, read_seed
 from spillover.study.simulation_sections import panel_world_problems, read_map, unknown_key
 
 _SHARE_OF: dict[str, ShareOf] = {"direct": "own", "indirect": "spillover", "total": "total"}
@@ -65,6 +65,7 @@ class PowerRequest:
     question: PowerQuestion
     grid_regions: tuple[int, ...] = ()
     grid_periods: tuple[int, ...] = ()
+    seed: int = 1
 
 
 def read_power_request(
@@ -76,7 +77,7 @@ def read_power_request(
     grid_regions: str = "",
     grid_years: str = "",
     rounds: int = 0,
-    seed: int = 1,
+    seed: int | None = None,
 ) -> PowerRequest:
     """The request; ConfigurationError with every mistake, in the words of the command line.
 
@@ -85,28 +86,35 @@ def read_power_request(
     options : the design as options. design : a simulation file that describes it instead.
     question : keywords of `PowerQuestion`. share : a channel, whose share of the effect is asked for.
     grid_regions, grid_years : numbers separated by commas.
-    rounds : panels that will be drawn. seed : of an invented map that the design file draws anew for every panel.
+    rounds : panels that will be drawn. seed : of everything drawn; that of the design file by default, else 1.
     """
     problems = Problems()
+    chosen = 1 if seed is None else seed
     if design is not None:
-        config: AnyConfig | None = _config_of_file(design, options, seed, problems)
+        written = parse_toml(design)
+        chosen, seed_problems = read_seed(written.get("seed", 1) if seed is None else seed)
+        problems.add(*seed_problems)
+        config: AnyConfig | None = _config_of_file(written, design, options, chosen, problems)
     elif share is not None:
         config = _system_of(options, problems)
     else:
         config = _config_of(options, problems)
     asked = problems.attempt(PowerQuestion, **(question or {}))
-    if asked is not None and config is not None:
-        asked = _quantity(asked, share, config, problems)
+    if config is not None:
+        about = _quantity(asked or PowerQuestion(), share, config, problems)  # its own mistakes are told in any case
+        asked = None if asked is None else about
     if asked is not None and config is not None:
         problems.attempt(asked.term, config)
-    sizes = [_numbers(name, text, problems) for name, text in (("regions", grid_regions), ("years", grid_years))]
+    chosen_regions = _numbers("regions", grid_regions, problems)
+    chosen_years = _numbers("years", grid_years, problems)
     if rounds == 1:
         problems.add("--rounds 1: at least 2 panels are needed")
-    problems.add(*_cell_problems(config, *sizes, drawn=rounds > 0))
-    if sizes[0] and (options.weights is not None or _has_given_w(config)):
+    covariance = "default" if asked is None or asked.quantity is not None else asked.covariance
+    problems.add(*_cell_problems(config, chosen_regions, chosen_years, covariance, drawn=rounds > 0))
+    if chosen_regions and (options.weights is not None or _has_given_w(config)):
         problems.add("--grid-regions beside a W of your own, which has its number of regions")
     if config is not None and not problems.found:
-        problems.add(*_world_problems(config, seed))
+        problems.add(*_world_problems(config, chosen))
     told = (phrase(text, "command line").replace(*NO_MAP) for text in problems.found)
     found = list(dict.fromkeys(map(in_options, told)))
     if found:
@@ -117,7 +125,7 @@ def read_power_request(
         )
     assert config is not None
     assert asked is not None
-    return PowerRequest(config, asked, *sizes)
+    return PowerRequest(config, asked, chosen_regions, chosen_years, chosen)
 
 
 def _quantity(
@@ -129,6 +137,8 @@ def _quantity(
             problems.add("--share beside a threshold: ask one question at a time")
         if question.effect != "indirect":
             problems.add(f"--effect {question.effect} beside a threshold, whose test is that of all that switches")
+        if question.covariance != "default":
+            problems.add(f"--covariance {question.covariance} beside a threshold, which has its bootstrap test")
         name = config.panel.regressors[0].name
         only_next_door = config.neighbour_shift and not config.shift
         return replace(question, quantity=f"shift: {f'W*{name}' if only_next_door else name}")
@@ -138,7 +148,9 @@ def _quantity(
         problems.add("--share is of a channel of the regional innovation system: give a design file with [system]")
         return None
     if share not in CHANNELS:
-        problems.add(f"--share {share!r} is not a channel. {did_you_mean(share, CHANNELS)}".strip())
+        problems.add(f"--share {share!r} is not one of {', '.join(CHANNELS)}. {did_you_mean(share, CHANNELS)}".strip())
+    if question.covariance != "default":
+        problems.add(f"--covariance {question.covariance} beside --share, which has a test of its own")
     if question.effect == "rho":
         problems.add("--share is of an --effect: indirect (the spillover), direct or total")
         return None
@@ -161,14 +173,14 @@ def _system_of(options: DesignOptions, problems: Problems) -> SystemConfig | Non
 def _config_of(options: DesignOptions, problems: Problems) -> SpatialPanelConfig | ThresholdPanelConfig | None:
     panel = _panel_of(options, problems)
     asked = {name: getattr(options, name) for name in ("threshold", "shift", "neighbour_shift")}
-    if panel is None or all(value is None for value in asked.values()):
+    said = {name: value for name, value in asked.items() if value is not None}
+    if not said:
         return panel
     if options.threshold is None:
         problems.add("--shift and --neighbour-shift happen at a --threshold: say where")
         return None
-    return problems.attempt(
-        ThresholdPanelConfig, panel=panel, **{name: value for name, value in asked.items() if value is not None}
-    )
+    planted = problems.attempt(ThresholdPanelConfig, panel=panel or SpatialPanelConfig(), **said)
+    return None if panel is None else planted
 
 
 def _panel_of(options: DesignOptions, problems: Problems) -> SpatialPanelConfig | None:
@@ -215,21 +227,28 @@ def _weights_of(options: DesignOptions, problems: Problems) -> tuple[Any, int]:
 
     if options.neighbours is not None:
         problems.add("--neighbours is of an invented map, and --weights gives a W")
-    w = problems.attempt(from_file, options.weights, standardise="row")
+    w = problems.attempt(from_file, options.weights, standardise="row", islands="keep")
     if w is None:
         return SyntheticWeights(neighbours=1), regions
+    if w.islands:
+        have = "has" if len(w.islands) == 1 else "have"
+        problems.add(
+            f"--weights: {show_labels(w.islands)} {have} no neighbour (islands), and a power is that of a map in which "
+            "every region has one: give each a link in the file, or leave its rows out"
+        )
     if options.regions not in (None, w.n):
         problems.add(f"--regions {options.regions}, but the W of --weights has {w.n} regions: leave --regions out")
     return w, w.n
 
 
-def _config_of_file(path: Path, options: DesignOptions, seed: int, problems: Problems) -> AnyConfig | None:
+def _config_of_file(
+    written: dict[str, Any], path: Path, options: DesignOptions, seed: int, problems: Problems
+) -> AnyConfig | None:
     said = [field.name for field in fields(options) if getattr(options, field.name) is not None]
     said = [name for name in said if name not in ("regions", "years")]
     if said:
         names = ", ".join(f"--{OPTIONS.get(name, name)}" for name in said)
         problems.add(f"{names} beside a design file: say it in the file, or leave the file out")
-    written = parse_toml(path)
     problems.add(*(unknown_key(key, SECTIONS) for key in written if key not in SECTIONS))
     folder = path.resolve().parent
     section = "panel" if "panel" in written else "system"
@@ -246,16 +265,21 @@ def _config_of_file(path: Path, options: DesignOptions, seed: int, problems: Pro
 
 
 def _cell_problems(
-    config: AnyConfig | None, grid_regions: tuple[int, ...], grid_years: tuple[int, ...], *, drawn: bool
+    config: AnyConfig | None,
+    grid_regions: tuple[int, ...],
+    grid_years: tuple[int, ...],
+    covariance: PowerCovariance,
+    *,
+    drawn: bool,
 ) -> tuple[str, ...]:
-    """Sizes of the design and of the grid that cannot be."""
+    """Sizes of the design and of the grid that cannot be, or for which no estimator is ready."""
     problems = Problems()
-    if config is not None and not _has_given_w(config):
-        for n in grid_regions or (None,):
+    if config is not None:
+        for n in (() if _has_given_w(config) else grid_regions) or (None,):
             for t in grid_years or (None,):
                 cell = problems.attempt(resize, config, n_regions=n, n_periods=t)
-                if isinstance(cell, SpatialPanelConfig | ThresholdPanelConfig):
-                    problems.attempt(ready_estimator, cell)
+                if cell is not None:
+                    problems.attempt(ready_estimator, cell, covariance)
     if isinstance(config, SpatialPanelConfig) and config.n_regions <= DENSE_LIMIT and not drawn:
         large = [n for n in grid_regions if n > DENSE_LIMIT]
         if large:

@@ -16,6 +16,7 @@ from spillover.panel.clean import to_text, whole_ids
 from spillover.panel.tables import RawTable, open_table
 from spillover.panel.wording import count_of
 from spillover.study.beside import Found, matching_map, matching_weights
+from spillover.study.totals import without_parts
 
 _PERIOD = re.compile(
     r"^(year|period|time|date|jahr|ano|anno|année|annee|quarter|month|年份?|时间|时期)$", re.IGNORECASE
@@ -126,7 +127,10 @@ def guess_columns(raw: RawTable, region: str | None = None) -> Guess:
     agglomeration = named or rest[0]
     # Another outcome is no control: patents do not explain patents.
     plain = [name for name in rest if not _OUTCOME.search(name) and not _AGGLOMERATION.search(name)]
-    controls = [name for name in plain if name != agglomeration and _missing(columns[name]) == 0][:2]
+    complete = [name for name in plain if name != agglomeration and _missing(columns[name]) == 0]
+    # A total beside its part says the same thing twice, and its coefficient means something else.
+    values = {name: _numbers(columns[name]) for name in numeric}
+    controls = without_parts(complete, (outcome, agglomeration), values)[:2]
     population = next((n for n in numeric if _POPULATION.match(n) and _all_positive(columns[n])), None)
     counts = tuple(n for n in (outcome, agglomeration) if population and _is_count(columns[n], n))
     used = [outcome, agglomeration, *controls, *([population] if counts and population else [])]

@@ -106,7 +106,7 @@ def read_simulation(path: str | os.PathLike[str], seed: int | None = None) -> Si
     written = parse_toml(source)
     problems = Problems()
     problems.add(*(unknown_key(key, SECTIONS) for key in written if key not in SECTIONS))
-    chosen, seed_problems = _read_seed(written.get("seed", DEMO_SEED) if seed is None else seed)
+    chosen, seed_problems = read_seed(written.get("seed", DEMO_SEED) if seed is None else seed)
     problems.add(*seed_problems)
     folder = source.resolve().parent
     geography, inputs = read_map(written.get("map"), folder, problems)
@@ -168,7 +168,8 @@ def parse_toml(path: Path) -> dict[str, Any]:
         raise FileError(f"the simulation file {str(path)!r} cannot be read", got=error.strerror) from None
 
 
-def _read_seed(value: Any) -> tuple[int, list[str]]:
+def read_seed(value: Any) -> tuple[int, list[str]]:
+    """The seed, and what is wrong with it."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         return 0, [f"seed = {shown(value)} is not a whole number of zero or more"]
     return value, []

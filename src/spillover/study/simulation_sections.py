@@ -303,18 +303,15 @@ def panel_world_problems(config: SpatialPanelConfig, seed: int) -> list[str]:
 
 
 def _open_map(target: Path, section: dict[str, str], problems: Problems) -> Geography | None:
-    import geopandas as gpd
+    from spillover.panel.geometry import read_map_file, settle_crs
 
     try:
-        frame = gpd.read_file(target)
-        shapes = frame.geometry.name if isinstance(frame, gpd.GeoDataFrame) else None
-        columns = [str(column) for column in frame.columns if column != shapes]
-    except Exception as error:  # drivers raise what they like
-        problems.add(f"[map] file = {section['file']!r} is not a map that can be read: {str(error)[:120]}")
+        frame, source, notes = read_map_file(target)
+        frame = frame.set_crs(settle_crs(frame.geometry, source, notes).crs, allow_override=True)  # as its study will
+    except SpilloverError as error:
+        problems.add(*(f"[map] file = {section['file']!r}: {reason}" for reason in reasons_of(error)))
         return None
-    if shapes is None:
-        problems.add(f"[map] file = {section['file']!r} has no shapes: it is a table, not a map")
-        return None
+    columns = [str(column) for column in frame.columns if column != frame.geometry.name]
     if section.get("id") not in columns:
         problems.add(f"[map] id = {section.get('id')!r} is not a column of the map, which has {', '.join(columns)}")
         return None
