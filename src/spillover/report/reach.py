@@ -210,7 +210,7 @@ def profile_chart(found: DistanceReach) -> Chart | None:
     rows = [row for row in found.profile if row["deviance"] is not None]
     if len(rows) < 2:
         return None
-    ceiling = 4.0 * CHI2
+    ceiling = profile_ceiling(found)
     line = {
         "type": "scatter", "mode": "lines+markers", "x": [row["half_distance"] for row in rows],
         "y": [row["deviance"] for row in rows], "line": {"color": INK, "width": 2},
@@ -233,6 +233,12 @@ def profile_chart(found: DistanceReach) -> Chart | None:
         },
         height=320,
     )
+
+
+def profile_ceiling(found: DistanceReach) -> float:
+    """Upper end of the axis: a flat profile is drawn larger."""
+    largest = max(float(row["deviance"]) for row in found.profile if row["deviance"] is not None)
+    return (2.0 if largest < 2.0 * CHI2 else 4.0) * CHI2
 
 
 def profile_caption(found: DistanceReach) -> str:

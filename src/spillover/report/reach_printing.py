@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spillover.report.palette import INK, MUTED
-from spillover.report.reach import CHI2, FREE, LAW, Row, effect_title, half_range, holds_zero
+from spillover.report.reach import CHI2, FREE, LAW, Row, effect_title, half_range, holds_zero, profile_ceiling
 from spillover.study.result import DistanceReach
 
 Write = Callable[[object, int], str]
@@ -83,7 +83,7 @@ class ReachDrawing:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")  # powers of ten would be printed as TeX
         axes.xaxis.set_minor_formatter(lambda value, _: "")
-        axes.set_ylim(-0.4, 4.0 * CHI2)
+        axes.set_ylim(-0.4, profile_ceiling(self.found))
         axes.set_xlabel(self.write(f"half-distance ({self.found.unit}, log scale)", 60))
         axes.set_ylabel("twice the loss in log-likelihood", fontsize=8)
 
