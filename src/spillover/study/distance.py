@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spillover.moderators.distance_design import DistanceDesign
     from spillover.moderators.distances import Distances
 
-BLANK_SHAPES = ("shifted", "stretched")
+WITH_SHAPE = ("shifted", "stretched")
 """Laws with a second parameter: in lag models each trial of it is an eigenvalue problem."""
 
 
@@ -119,7 +119,7 @@ def plan_distance(section: DistanceSection, main: ModelSection, panel: Panel) ->
     kernels: tuple[str, ...] = LAWS if section.kernels is None else section.kernels
     if section.kernels is None:
         simple = section.model == "slx"
-        kernels = tuple(k for k in kernels if (simple or k not in BLANK_SHAPES) and not (k == "power" and same_place))
+        kernels = tuple(k for k in kernels if (simple or k not in WITH_SHAPE) and not (k == "power" and same_place))
     elif "power" in kernels:
         minimum_of("power", section.minimum, distances)
     full = section.model_copy(update={"lagged": lagged})
