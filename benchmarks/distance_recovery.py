@@ -314,6 +314,7 @@ PARTS: dict[str, dict[str, tuple[Callable[..., Round], tuple[Any, ...]]]] = {
         "SLX, range 150 km, T = 20": (null_in_world, (World(100, 20, "none", 150.0, 150.0), "slx")),
         "SDM, independent": (null_in_world, (World(100, 10, "none"), "sdm")),
         "SAR, independent": (null_in_world, (World(100, 10, "none"), "sar")),
+        "SDM, range 150 km": (null_in_world, (World(100, 10, "none", 150.0, 150.0), "sdm")),
     },
     "lag": {
         "SAR, ρ = .5": (lag_in_world, (0.5, 0.0)),

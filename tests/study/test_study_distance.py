@@ -115,6 +115,7 @@ def test_lag_models_have_a_curve_relative_to_zero(tmp_path):
     study = simulated(tmp_path, '\n[distance]\nmodel = "sar"\nkernels = []\nrings = [0, 100, 200]\n')
     d = run_study(study).distance
     assert d.relative
+    assert any("SLX tells the two apart" in note for note in d.notes)
     assert d.kernels == ()
     assert d.curve[0]["estimate"] == 1.0
     for row in d.curve:

@@ -232,6 +232,10 @@ def _notes(task: DecayTask, found: FoundDecay, chosen: str) -> tuple[str, ...]:
         notes.append("Rows of W sum to one: a remote region receives as much as a central one, which is another model.")
     if found.lag is not None and found.lag.determinants.centred:
         notes.append("Rows of W do not sum to one: period effects are removed with a centred score of ρ.")
+    if found.lag is not None:
+        notes.append(
+            "In a lag model errors that are related over space look like a spillover; SLX tells the two apart."
+        )
     if chosen == "wald" and found.checks.spatial:
         notes.append(
             "Residuals of near regions are related: the profile-likelihood interval would be too short, and the Wald "

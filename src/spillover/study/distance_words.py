@@ -56,7 +56,10 @@ def _any(decay: DecayFit) -> list[str]:
     if not isinstance(test, HypothesisTest):
         return [f"Any at all: not tested, because {test.reason}."]
     verdict = "is rejected" if test.rejects() else "is not rejected"
-    return [f"Any at all: that there is none, at whatever decay, {verdict} ({p_sentence(test.p_value)})."]
+    said = f"Any at all: that there is none, at whatever decay, {verdict} ({p_sentence(test.p_value)})."
+    if decay.model != "slx" and test.rejects():
+        said += " Errors that are related over space would be rejected as well: compare with an SLX model."
+    return [said]
 
 
 def _unit(decay: DecayFit) -> tuple[str, str]:
