@@ -17,7 +17,7 @@ from spillover.moderators.threshold_set import critical_value
 from spillover.numerics.kernels import kernel_root, wendland
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
-from spillover.simulation.planted import PlantedThresholds
+from spillover.simulation.planted import PlantedThresholds, SharedDenominator
 from spillover.weights.weights import SpatialWeights
 
 
@@ -356,6 +356,20 @@ def test_the_unit_inside_a_logarithm_changes_nothing(weights: SpatialWeights) ->
     uncentred = [ssr(panel, [x, x * (q <= gamma)]) for gamma in gammas]
     centred = [ssr(panel, [x, (x - x.mean()) * (q <= gamma)]) for gamma in gammas]
     assert gammas[np.argmin(uncentred)] != gammas[np.argmin(centred)]
+
+
+def test_a_shared_denominator_is_no_threshold() -> None:
+    """No slope changes, q and y share a denominator: what switches uncentred jumps with it, in every panel."""
+    found = dict.fromkeys((True, False), 0)
+    for seed in range(12):
+        panel = SharedDenominator().draw(seed)
+        for centred in found:
+            fitted = fit_threshold(
+                "y ~ x", panel, threshold="q", switching="x", draws=99, grid=40, seed=seed, centred=centred
+            )
+            found[centred] += fitted.threshold_tests[0].test.p_value <= 0.05
+    assert found[False] == 12
+    assert found[True] <= 3  # binomial(12, .05): more than three in 2 of 1,000
 
 
 def test_bad_input_is_refused_in_words(panel: Panel, weights: SpatialWeights) -> None:

@@ -62,6 +62,7 @@ def fit_threshold(
     reach_km: float | None = None,
     seed: int = 0,
     with_level: bool = False,
+    centred: bool = True,
     progress: Progress = no_progress,
 ) -> ThresholdFit:
     """Fit a panel model whose slopes differ between q ≤ γ and q > γ, with γ estimated.
@@ -87,6 +88,7 @@ def fit_threshold(
     reach_km : beyond which errors are independent; by default six times the range of the residual correlation, or 0
         where none is found.
     with_level : whether q itself is a regressor, where it is none yet and the effects leave something of it.
+    centred : False takes switching regressors as they are, as the literature does: see the notes.
     effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
 
     Returns
@@ -119,7 +121,7 @@ def fit_threshold(
         groups=groups,
         segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
     )
-    asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed, with_level)
+    asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed, with_level, centred)
     plan = plan_threshold(
         spec, panel, weights, threshold=threshold, switching=switching, asked=asked, weights_x=weights_x
     )
@@ -141,6 +143,7 @@ class Asked:
     reach_km: float | None = None
     seed: int = 0
     with_level: bool = False
+    centred: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +174,9 @@ class ThresholdPlan:
         """The estimates."""
         asked, columns, panel = self.asked, self.columns, self.panel
         null = fit_columns(self.spec, columns, panel, self.weights, weights_x=self.weights_x)
-        problem = ThresholdProblem.of(null, columns, self.chosen, self.q.values, asked.side, self.weights_x)
+        problem = ThresholdProblem.of(
+            null, columns, self.chosen, self.q.values, asked.side, self.weights_x, centred=asked.centred
+        )
         estimated = estimate_thresholds(problem, self.candidates, asked.thresholds)
         gammas = thin(self.candidates, _grid_size(problem, asked.grid))
         tests = threshold_tests(

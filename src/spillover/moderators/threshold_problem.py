@@ -51,13 +51,16 @@ class ThresholdProblem:
         q: FloatArray,
         side: str,
         w: SpatialWeights | None,
+        *,
+        centred: bool = True,
     ) -> ThresholdProblem:
         design, transformation = null.design, null.design.transformation
         own = {column.variable: column.values for column in columns if column.part == "own"}
         late = [columns[i].part == "lag" and side == "sender" for i in chosen]
         raw = [own[columns[i].variable] if at else columns[i].values for i, at in zip(chosen, late, strict=True)]
         # Uncentred, c·1(q ≤ γ) jumps by c̄ at γ: the unit inside a logarithm would decide where the threshold is.
-        if transformation.removes_regions or transformation.removes_periods or design.terms[0] == "(Intercept)":
+        absorbs = transformation.removes_regions or transformation.removes_periods or design.terms[0] == "(Intercept)"
+        if centred and absorbs:
             raw = [values - values.mean() for values in raw]
         switch = Switch(np.stack(raw), q, tuple(w if at else None for at in late), transformation)
         basis = np.linalg.qr(design.z)[0]
