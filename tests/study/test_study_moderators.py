@@ -157,6 +157,7 @@ def test_sentences_say_where_an_effect_can_be_told_from_zero(result: StudyResult
             ends = (found.curves[0].values[0], found.curves[0].values[-1])
             assert found.quantiles[0] == pytest.approx(ends[0])
             assert found.quantiles[-1] == pytest.approx(ends[1])
+    assert any("clustered by 30 regions, which are few" in limit for limit in result.moderators.limits)
     (threshold,) = result.moderators.thresholds
     assert threshold.supported == 0
     assert "No threshold in R&D per head is supported" in threshold.sentences[0]
