@@ -231,6 +231,16 @@ def add_rating(table: Path) -> None:
         ('linkage = "near"', 'linkage = "near"\nmoderator = "rd"', "one of the two"),
         ('linkage = "near"', 'moderator = "level"', "'nearness': the moderator 'nearness' is the same everywhere"),
         ('linkage = "near"', 'moderator = "log(rd"', "[moderators]: "),
+        (
+            'linkage = "near"',
+            'moderator = "log(patents)"',
+            "[[moderators.interactions]] 'nearness': patents is part of the moderator and of the outcome",
+        ),
+        (
+            "[moderators]\n",
+            '[moderators]\noutcome = "log(innovation_index)"\n',
+            "rd is part of the moderator and of the outcome",
+        ),
         ('name = "nearness"', 'name = "研发 <b>"', "is used 2 times"),
         ('name = "nearness"', 'name = "log(rd)"', "has the name of a regressor that is another variable"),
         ('culture = "population"', 'culture = "population - 1e9"', "is not positive everywhere"),
