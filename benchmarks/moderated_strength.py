@@ -1,8 +1,10 @@
 """A strength ρ that depends on an environment: size and power of the score test, coverage; the elasticity ψ_E.
 
-    python benchmarks/moderated_strength.py [--rounds 1000] [--workers 2] [--only size|coverage|elasticity] [--out FILE]
+    python benchmarks/moderated_strength.py [--rounds 1000] [--workers 2] [--out FILE]
+        [--only size|wald|coverage|elasticity]
 
-Size: share of panels with one ρ in which the LM test rejects at 5 %. Coverage: of 95 % intervals of ρ_0 and ρ_1 where
+Size: share of panels with one ρ in which the LM test rejects at 5 %. Wald: the same for interactions of which there
+are none. Coverage: of 95 % intervals of ρ_0 and ρ_1 where
 ρ_1 is planted. Elasticity: the reference system with ψ_E = 0.5, N = 300, T = 10, from the receiver's interaction.
 W: five nearest neighbours of random points. Same numbers whatever the number of workers.
 """
@@ -76,6 +78,14 @@ def cover_once(design: Design, seed: int) -> tuple[float, ...]:
     return (*map(float, found.rhos), *map(float, inside), float(p))
 
 
+def wald_once(design: Design, seed: int) -> tuple[float, ...]:
+    """(p of all sides of a moderator that changes nothing,) in an SLX with errors clustered by region."""
+    n, planted = design
+    panel = planted.draw(five_nearest(n), seed)
+    found = so.moderate("y ~ x", panel, five_nearest(n), treatment="x", moderators="z", model="slx")
+    return (next(test.p_value for test in found.hypothesis_tests() if test.name.startswith("all sides")),)
+
+
 def elasticity_once(elasticity: float, seed: int) -> tuple[float, ...]:
     """(ψ̂, whether its interval holds ψ)."""
     config = SystemConfig(n_regions=300, n_periods=10, environment_elasticity=elasticity)
@@ -105,6 +115,16 @@ def size_table(rounds: int, pool: Executor) -> list[str]:
     for name, design in SIZES.items():
         rejected = (play(partial(test_once, design), rounds, pool) < 0.05).mean(axis=0)
         lines.append(f"| {name} | {rejected[0]:.3f} | {rejected[1]:.3f} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def wald_table(rounds: int, pool: Executor) -> list[str]:
+    """Markdown rows."""
+    lines = ["| design | all sides together, clustered |", "|---|---|"]
+    for n in (31, 100, 300):
+        rejected = play(partial(wald_once, (n, PlantedStrength(n_periods=12, rho=0.0))), rounds, pool) < 0.05
+        lines.append(f"| N = {n}, T = 12 | {rejected.mean():.3f} |")
         print(lines[-1], flush=True)
     return lines
 
@@ -143,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1_000)
     parser.add_argument("--workers", type=int, default=2)
-    tables = {"size": size_table, "coverage": coverage_table, "elasticity": elasticity_table}
+    tables = {"size": size_table, "wald": wald_table, "coverage": coverage_table, "elasticity": elasticity_table}
     parser.add_argument("--only", choices=tuple(tables))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()

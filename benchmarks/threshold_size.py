@@ -1,7 +1,7 @@
 """Size of the threshold test and coverage of the threshold's confidence set, under dependence in space.
 
-    python benchmarks/threshold_size.py [--rounds 500] [--workers 2] [--only size|further|coverage|time] [--design TEXT]
-        [--out FILE]
+    python benchmarks/threshold_size.py [--rounds 500] [--workers 2] [--design TEXT] [--out FILE]
+        [--only size|centre|further|coverage|time]
 
 Size: share of panels without a threshold in which the test rejects at 5 %, for the spatial bootstrap (default reach),
 one multiplier per period, and Hansen's scheme. Coverage: share of panels whose 95 % set holds the planted γ = 0, with
@@ -17,12 +17,13 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spillover.moderators.threshold import fit_threshold
 from spillover.moderators.threshold_set import critical_value
-from spillover.simulation.planted import PlantedThresholds
+from spillover.simulation.planted import PlantedThresholds, SharedDenominator
 from spillover.weights.distance import build_knn
 
 SEED = 20_261_201
@@ -93,9 +94,7 @@ def cover_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
     return found.value, float(found.covers(0.0)), float(plain), float(low <= 0.0 < high), high - low
 
 
-def play(
-    once: Callable[[PlantedThresholds, int], tuple[float, ...]], design: PlantedThresholds, rounds: int, pool: Executor
-) -> np.ndarray:
+def play(once: Callable[[Any, int], tuple[float, ...]], design: Any, rounds: int, pool: Executor) -> np.ndarray:
     """(rounds, ·) results, each round with its own child of the seed."""
     seeds = [int(child.generate_state(1)[0]) for child in np.random.SeedSequence(SEED).spawn(rounds)]
     return np.array(list(pool.map(once, [design] * rounds, seeds, chunksize=10)))
@@ -125,6 +124,35 @@ def further_table(rounds: int, pool: Executor) -> list[str]:
         found = play(once, design, rounds, pool)
         lines.append(f"| {name} | range 150 km | {(found[:, 0] <= 0.05).mean():.3f} |")
         print(lines[-1], flush=True)
+    return lines
+
+
+def centre_once(setting: tuple[bool, bool], seed: int) -> tuple[float, ...]:
+    """(p where q shares its denominator with the outcome,) with (centred, with_level)."""
+    centred, level = setting
+    found = fit_threshold(
+        "y ~ x",
+        SharedDenominator().draw(seed),
+        threshold="q",
+        switching="x",
+        draws=199,
+        grid=100,
+        seed=seed,
+        centred=centred,
+        with_level=level,
+    )
+    return (found.threshold_tests[0].test.p_value,)
+
+
+def centre_table(rounds: int, pool: Executor) -> list[str]:
+    """Markdown rows."""
+    lines = ["| what switches | q among the regressors | rejected at 5 % |", "|---|---|---|"]
+    for centred in (False, True):
+        for level in (False, True):
+            found = play(centre_once, (centred, level), rounds, pool)
+            words = f"| {'centred' if centred else 'as it is'} | {'yes' if level else 'no'} |"
+            lines.append(f"{words} {(found[:, 0] <= 0.05).mean():.3f} |")
+            print(lines[-1], flush=True)
     return lines
 
 
@@ -165,7 +193,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=("size", "further", "coverage", "time"))
+    parser.add_argument("--only", choices=("size", "centre", "further", "coverage", "time"))
     parser.add_argument("--design", default="", help="only designs whose name holds this text")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
@@ -173,6 +201,8 @@ def main() -> None:
     with ProcessPoolExecutor(asked.workers) as pool:
         if asked.only in (None, "size"):
             lines += [*size_table(asked.rounds, pool, asked.design), ""]
+        if asked.only in (None, "centre"):
+            lines += [*centre_table(asked.rounds, pool), ""]
         if asked.only in (None, "further"):
             lines += [*further_table(asked.rounds, pool), ""]
         if asked.only in (None, "coverage"):

@@ -17,7 +17,7 @@ from spillover.moderators.threshold_set import critical_value
 from spillover.numerics.kernels import kernel_root, wendland
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
-from spillover.simulation.planted import PlantedThresholds
+from spillover.simulation.planted import PlantedThresholds, SharedDenominator
 from spillover.weights.weights import SpatialWeights
 
 
@@ -359,6 +359,22 @@ def test_centred_the_unit_inside_a_logarithm_changes_nothing(weights: SpatialWei
     far = panel.with_variables({"x": x})
     by_default = fit_threshold("y ~ x", far, threshold="q", switching="x", bootstrap=None)
     assert by_default.thresholds[0].value == gammas[np.argmin(uncentred)]
+    assert any("x is far from zero" in note for note in by_default.notes)
+    assert not any("far from zero" in note for note in moved.notes)
+
+
+def test_a_shared_denominator_is_no_threshold() -> None:
+    """No slope changes, q and y share a denominator: what switches uncentred jumps with it, in every panel."""
+    found = dict.fromkeys((True, False), 0)
+    for seed in range(12):
+        panel = SharedDenominator().draw(seed)
+        for centred in found:
+            fitted = fit_threshold(
+                "y ~ x", panel, threshold="q", switching="x", draws=99, grid=40, seed=seed, centred=centred
+            )
+            found[centred] += fitted.threshold_tests[0].test.p_value <= 0.05
+    assert found[False] == 12
+    assert found[True] <= 3  # binomial(12, .05): more than three in 2 of 1,000
 
 
 def test_bad_input_is_refused_in_words(panel: Panel, weights: SpatialWeights) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from html import unescape
 from pathlib import Path
 
+import numpy as np
 import pytest
 from grid_study import STUDY, write_study
 
 import spillover as so
+from simulated import lattice, row_standardised
 from spillover.report.write import write_report
 from spillover.study.check import check_study
 from spillover.study.result import StudyResult
@@ -144,3 +147,99 @@ def test_a_study_without_the_section_has_no_channels(tmp_path: Path) -> None:
     assert result.mechanisms is None
     page = write_report(result, tmp_path / "out").read_text(encoding="utf-8")
     assert 'id="channels"' not in page
+
+
+PLANTED = """
+audit = false
+
+[study]
+title = "竞争与资本"
+
+[data]
+table = "table.csv"
+region = "region"
+period = "year"
+name = "name"
+
+[data.labels]
+x = "高技术产业集聚"
+
+[agglomeration]
+measure = "column"
+name = "x"
+column = "x"
+
+[innovation]
+column = "y"
+
+[[weights]]
+name = "W"
+kind = "file"
+file = "links.csv"
+
+[[models]]
+name = "SDM"
+formula = "y ~ x"
+
+[mechanisms]
+lag = 0
+
+[[mechanisms.channels]]
+name = "capital allocation"
+mediator = "capital"
+
+[[mechanisms.channels]]
+name = "competition"
+mediator = "firms"
+shape = "inverted-u"
+"""
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """Capital comes from the neighbours (−.6 W x), and competition helps up to 1.2/(2 · .4) = 1.5 and hurts beyond."""
+    folder, n, t = tmp_path_factory.mktemp("planted"), 60, 8
+    links = row_standardised(lattice(10, 6)).toarray()
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(n, t)) + rng.normal(size=(n, 1))
+    capital = 0.5 * x - 0.6 * links @ x + 0.5 * rng.normal(size=(n, t))
+    firms = 1.5 + 0.6 * x + 0.8 * rng.normal(size=(n, t))
+    y = 0.8 * capital + 1.2 * firms - 0.4 * firms**2 + 0.5 * rng.normal(size=(n, t))
+    y = y + rng.normal(size=(n, 1)) + rng.normal(size=(1, t))
+    columns = (y, x, capital, firms)
+    cells = [
+        ",".join([f"r{i:02d}", f"第{i}区", str(2000 + j), *(repr(float(c[i, j])) for c in columns)])
+        for i in range(n)
+        for j in range(t)
+    ]
+    head = "region,name,year,y,x,capital,firms"
+    (folder / "table.csv").write_text("\n".join([head, *cells]) + "\n", encoding="utf-8")
+    pairs = [f"r{i:02d},r{j:02d},{float(links[i, j])!r}" for i, j in np.argwhere(links > 0)]
+    (folder / "links.csv").write_text("\n".join(["focal,neighbor,weight", *pairs]) + "\n", encoding="utf-8")
+    (folder / "study.toml").write_text(PLANTED, encoding="utf-8")
+    return run_study(folder / "study.toml")
+
+
+def test_backwash_and_an_inverted_u_are_found_and_told(planted: StudyResult, tmp_path: Path) -> None:
+    found = planted.mechanisms
+    assert found is not None
+    rows = {row["term"]: row for row in found.effects}
+    drawn = rows["spillover: capital allocation"]
+    assert drawn["conf_high"] < 0
+    assert drawn["conf_low"] <= -0.48 <= drawn["conf_high"]  # .8 · (−.6)
+    (turn,) = found.turning_points
+    assert turn["shape"] == "inverted U"
+    assert abs(turn["point"] - 1.5) < 3 * turn["std_error"]
+    assert turn["p_value"] < 0.001
+    page = unescape(write_report(planted, tmp_path / "out").read_text(encoding="utf-8"))
+    assert "It draws from the neighbours (finance moves to where it earns most, from somewhere)." in page
+    assert f"competition helps up to {turn['point']:.4g} and hurts beyond it (p < 0.001)." in page
+    told = next(sentence for sentence in found.sentences if sentence.startswith("Competition: "))
+    # firms ~ N(1.5, .6² · 2 + .8²): at the mean the curve is flat, ± 1.28 · 1.17 = 1.5 away its slope is ∓ 1.2
+    assert told.startswith("Competition: no visible effect at home")
+    low, high = (float(text.replace("−", "-")) for text in re.findall(r"\((−?[\d.]+), [19]0 % quantile\): ", told))
+    assert (low, high) == pytest.approx((0.0, 3.0), abs=0.15)
+    first, second = told.partition("Where it is high")[0].partition("Where it is low")[2], told.partition("high")[2]
+    assert "raises it at home" in first
+    assert "lowers it at home" in second
+    assert "高技术产业集聚" in page

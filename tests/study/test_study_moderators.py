@@ -158,6 +158,7 @@ def test_sentences_say_where_an_effect_can_be_told_from_zero(result: StudyResult
             ends = (found.curves[0].values[0], found.curves[0].values[-1])
             assert found.quantiles[0] == pytest.approx(ends[0])
             assert found.quantiles[-1] == pytest.approx(ends[1])
+    assert any("clustered by 30 regions, which are few" in limit for limit in result.moderators.limits)
     (threshold,) = result.moderators.thresholds
     assert threshold.supported == 0
     assert "No threshold in R&D per head is supported" in threshold.sentences[0]
@@ -231,6 +232,16 @@ def add_rating(table: Path) -> None:
         ('linkage = "near"', 'linkage = "near"\nmoderator = "rd"', "one of the two"),
         ('linkage = "near"', 'moderator = "level"', "'nearness': the moderator 'nearness' is the same everywhere"),
         ('linkage = "near"', 'moderator = "log(rd"', "[moderators]: "),
+        (
+            'linkage = "near"',
+            'moderator = "log(patents)"',
+            "[[moderators.interactions]] 'nearness': patents is part of the moderator and of the outcome",
+        ),
+        (
+            "[moderators]\n",
+            '[moderators]\noutcome = "log(innovation_index)"\n',
+            "rd is part of the moderator and of the outcome",
+        ),
         ('name = "nearness"', 'name = "研发 <b>"', "is used 2 times"),
         ('name = "nearness"', 'name = "log(rd)"', "has the name of a regressor that is another variable"),
         ('culture = "population"', 'culture = "population - 1e9"', "is not positive everywhere"),

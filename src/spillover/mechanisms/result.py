@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from spillover.mechanisms.assumptions import list_assumptions, residual_correlat
 from spillover.mechanisms.attribution import attribute_path
 from spillover.mechanisms.bootstrap import resample
 from spillover.mechanisms.confounding import ConfoundingCurve, confounding_curve
-from spillover.mechanisms.decomposition import KINDS, PathNumbers, trace_error
+from spillover.mechanisms.decomposition import KINDS, PathNumbers, numbers_at, trace_error
 from spillover.mechanisms.estimate import Settings
 from spillover.mechanisms.interaction import interaction_tests
 from spillover.mechanisms.inverted_u import TurningPoint, turning_points
@@ -29,6 +29,7 @@ from spillover.mechanisms.shares import refuse_shares, share_estimates, why_no_s
 from spillover.mechanisms.simulated import path_draws, paths_at
 from spillover.mechanisms.summary import summarise_mediation
 from spillover.mechanisms.system import DIRECT, Path, System
+from spillover.mechanisms.wiring import build_wiring
 from spillover.mechanisms.words import channel_sentences, whole_sentence
 from spillover.models.formula import plain
 from spillover.models.result import SpatialFit
@@ -70,6 +71,19 @@ class MediationResult:
     def fit(self, equation: str) -> SpatialFit:
         """The fit of one equation: a channel, or "outcome"."""
         return self.fits[self.system.equations.index(self.system.equation(equation))]
+
+    def at_levels(self, levels: Mapping[str, float]) -> MediationResult:
+        """The same fit with effects at other levels of what stands in products: {"competition": 1.2}.
+
+        Raises `UnknownColumnError` for a channel or expression that is in no product.
+        """
+        wiring = build_wiring(self.system, self.sample, self.estimates.names, levels)
+        return replace(self, numbers=numbers_at(wiring, self.estimates.values))
+
+    def mediator_values(self, channel: str) -> FloatArray:
+        """(n, t) values of a channel as the outcome's equation has it."""
+        node, outcome = plain(self.system.equation(channel).response), self.system.outcome.name
+        return next(x for (name, f), x in self.sample.factors.items() if name == outcome and plain(f) == node)
 
     @cached_property
     def path_estimates(self) -> Estimates:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spillover.inference.wording import percent, with_interval
+import numpy as np
+
+from spillover.inference.wording import in_text, percent, with_interval
 from spillover.mechanisms.channels import find_channel
 from spillover.mechanisms.system import DIRECT
 from spillover.models.formula import inside_log
@@ -19,9 +21,12 @@ def channel_sentences(result: MediationResult, level: float = 0.95) -> tuple[str
     whole = {kind: result.why_no_shares(kind, level) is None for kind in ("spillover", "total")}
     shares = result.shares("spillover", level).set_index("channel") if whole["spillover"] else None
     sentences = []
+    curved = {point.channel for point in result.turning_points()}
     for name in (*([DIRECT] if DIRECT in table.index.get_level_values(0) else []), *result.channels):
         own, abroad = table.loc[(name, "own")], table.loc[(name, "spillover")]
         said = f"{_subject(name)}: {_part(own, 'at home')}, {_part(abroad, 'next door')}."
+        if name in curved:
+            said += _along(result, name, level)
         known = find_channel(name)
         if known is not None and known.backwash and abroad.conf_high < 0:
             said += f" It draws from the neighbours ({known.carries})."
@@ -33,6 +38,21 @@ def channel_sentences(result: MediationResult, level: float = 0.95) -> tuple[str
             said += f" Share of the spillover: {percent(row.estimate)} ({ends})."
         sentences.append(said)
     return tuple(sentences)
+
+
+def _along(result: MediationResult, channel: str, level: float) -> str:
+    """What passes through a channel with a square where it is low and where it is high: at the mean it may be flat."""
+    values = result.mediator_values(channel)
+    told = [f" That is at the mean of {channel}, {in_text(float(values.mean()))}."]
+    for share, words in ((0.10, "low"), (0.90, "high")):
+        at = float(np.quantile(values, share))
+        table = result.at_levels({channel: at}).effects(level).set_index(["channel", "effect"])
+        own, abroad = table.loc[(channel, "own")], table.loc[(channel, "spillover")]
+        told.append(
+            f"Where it is {words} ({in_text(at)}, {percent(share)} quantile): {_part(own, 'at home')}, "
+            f"{_part(abroad, 'next door')}."
+        )
+    return " ".join(told)
 
 
 def whole_sentence(result: MediationResult, level: float = 0.95) -> str:

@@ -197,8 +197,20 @@ class ThresholdPlan:
         split = _split(columns, self.chosen, problem.switch, values, regimes)
         fitted = fit_columns(self.spec, split, panel, self.weights, weights_x=self.weights_x)
         variables = tuple(dict.fromkeys(columns[i].variable for i in self.chosen))
-        notes = _notes(found, tests, asked.bootstrap)
+        notes = (*_notes(found, tests, asked.bootstrap), *([] if asked.centred else self._jumps(problem)))
         return ThresholdFit(found, regimes, fitted, null, tuple(split), variables, tests, counts, notes)
+
+    def _jumps(self, problem: ThresholdProblem) -> list[str]:
+        """A note where the level of y jumps at γ, because what switches is far from zero."""
+        if not problem.takes_up_a_constant:
+            return []
+        raw = problem.switch.columns
+        far = [self.columns[i].name for i, c in zip(self.chosen, raw, strict=True) if abs(c.mean()) > c.std()]
+        return [
+            f"{name} is far from zero, so that a change of its slope also moves the level at the threshold: whatever "
+            "else goes with the threshold variable may be taken for it. centred=True keeps the lines together."
+            for name in far
+        ]
 
 
 def plan_threshold(

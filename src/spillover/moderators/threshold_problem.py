@@ -58,8 +58,8 @@ class ThresholdProblem:
         own = {column.variable: column.values for column in columns if column.part == "own"}
         late = [columns[i].part == "lag" and side == "sender" for i in chosen]
         raw = [own[columns[i].variable] if at else columns[i].values for i, at in zip(chosen, late, strict=True)]
-        takes_up_a_constant = transformation.removes_regions or transformation.removes_periods
-        if centred and (takes_up_a_constant or design.terms[0] == "(Intercept)"):
+        # Uncentred, c·1(q ≤ γ) jumps by c̄ at γ: the unit inside a logarithm would decide where the threshold is.
+        if centred and _takes_up_a_constant(null):
             raw = [values - values.mean() for values in raw]
         switch = Switch(np.stack(raw), q, tuple(w if at else None for at in late), transformation)
         basis = np.linalg.qr(design.z)[0]
@@ -73,6 +73,11 @@ class ThresholdProblem:
             counts = (transformation.m, transformation.t_star, transformation.unit_roots)
             objective = concentrated(engine, *counts, null.rho, error)
         return cls(null, columns, switch, basis, right, objective)
+
+    @property
+    def takes_up_a_constant(self) -> bool:
+        """Whether effects or an intercept take up a constant among the regressors."""
+        return _takes_up_a_constant(self.null)
 
     @property
     def products(self) -> FloatArray:
@@ -173,3 +178,9 @@ def rho_at(problem: ThresholdProblem, products: FloatArray) -> float:
     if isinstance(problem.objective, SumOfSquares):
         return 0.0
     return float(problem.objective.best_rho(products[None])[0])  # type: ignore[attr-defined]
+
+
+def _takes_up_a_constant(fit: SpatialFit) -> bool:
+    design = fit.design
+    within = design.transformation
+    return within.removes_regions or within.removes_periods or design.terms[0] == "(Intercept)"

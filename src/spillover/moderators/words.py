@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PLACES = {"direct": "At home", "indirect": "Next door", "total": "In all"}
 NOUNS = {"direct": "the effect", "indirect": "the spillover", "total": "the whole effect"}
 SIGNS = {1: "positive", -1: "negative"}
+FEW_REGIONS = 50  # below it clustered errors are too small to be told without a word
 ENDS = (0.10, 0.90)  # quantiles between which a change is told
 
 LIMITS = (
@@ -233,12 +234,20 @@ def _told(row) -> str:  # type: ignore[no-untyped-def]
     return with_interval(row.estimate, row.conf_low, row.conf_high)
 
 
-def limits(*, interactions: int, thresholds: bool, strengths: bool) -> tuple[str, ...]:
-    """What a section on moderators rests on; `interactions` counts the moderators looked at."""
+def limits(*, interactions: int, thresholds: bool, strengths: bool, n_regions: int | None = None) -> tuple[str, ...]:
+    """What a section on moderators rests on.
+
+    interactions : moderators looked at. n_regions : by which errors are clustered; None for other errors.
+    """
     several = (
         f"{interactions} moderators were looked at, each in a model of its own; read the p-values that are adjusted "
         "for their number (Holm)."
     )
+    few = (
+        f"Errors are clustered by {n_regions} regions, which are few: with 31, tests of a moderator that changes "
+        "nothing reject in 14 of 100 panels, not in 5. Read a p-value near 0.05 as open."
+    )
     chosen = [LIMITS[0], LIMITS[1], LIMITS[2]]
     chosen += [LINEAR] * bool(interactions) + [several] * (interactions > 1)
+    chosen += [few] * (bool(interactions) and n_regions is not None and n_regions < FEW_REGIONS)
     return (*chosen, *[SEARCHED] * thresholds, *[FEEDBACK] * strengths)

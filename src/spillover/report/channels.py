@@ -104,10 +104,18 @@ def flow_chart(found: Mechanisms) -> Chart | None:
         "door; the numbers are in the table below.",
         caption="Width: size of the effect per unit of the treatment, in the region itself (blue) and from all other "
         "regions together (orange). Purple: works against the outcome. Pale: the 95 % interval contains zero, so that "
-        "even the direction is open.",
+        f"even the direction is open.{_bent(found)}",
         data=(data,),
         height=160 + 56 * len(channels),
     )
+
+
+def _bent(found: Mechanisms) -> str:
+    """A sentence about channels whose curve turns: their band is that of one point of it."""
+    names = [str(row["channel"]) for row in found.turning_points]
+    if not names:
+        return ""
+    return f" At the mean of {' and of '.join(names)}, whose effect is another at each value."
 
 
 # -- intervals ------------------------------------------------------------------------------------

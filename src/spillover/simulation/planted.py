@@ -127,3 +127,35 @@ class PlantedStrength:
         strength = np.diag(self.rho + self.slope * z)
         y = np.linalg.solve(np.eye(n) - strength @ weights.matrix.toarray(), right)
         return Panel(weights.regions, tuple(range(t)), {"y": y, "x": x, "z": z[:, None] + self.mean + np.zeros(t)})
+
+
+@dataclass(frozen=True)
+class SharedDenominator:
+    """ln(p/n) = x/2 + effects + e with q = r/n: no threshold, but q shares its denominator with the outcome.
+
+    Attributes
+    ----------
+    n_regions, n_periods : size; everything is independent between regions and periods.
+    mean : of x, whose standard deviation is .5.
+    """
+
+    n_regions: int = 60
+    n_periods: int = 8
+    mean: float = 2.0
+
+    def draw(self, seed: int) -> Panel:
+        """A panel with variables y, x, q and its map; the same seed gives the same panel."""
+        rng = np.random.default_rng(check_seed(seed))
+        shape = (self.n_regions, self.n_periods)
+        denominator, r = np.exp(rng.normal(0.0, 0.3, shape)), np.exp(rng.normal(0.0, 0.4, shape))
+        x = rng.normal(self.mean, 0.5, shape)
+        y = 0.5 * x + rng.normal(0.0, 0.2, shape) - np.log(denominator)
+        places = rng.uniform(0.0, 500.0, (self.n_regions, 2))
+        ids = tuple(f"R{i:04d}" for i in range(self.n_regions))
+        shapes = [Point(1000.0 * a, 1000.0 * b) for a, b in places]
+        return Panel(
+            ids,
+            tuple(range(2001, 2001 + self.n_periods)),
+            {"y": y, "x": x, "q": r / denominator},
+            geometry=gpd.GeoDataFrame(geometry=shapes, index=list(ids), crs="EPSG:3857"),
+        )

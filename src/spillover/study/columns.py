@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spillover.models.formula import Formula, parse_formula, plain, tidy, variables_in
-from spillover.panel.expressions import names_in
+from spillover.panel.expressions import divisors_in, names_in
 from spillover.panel.tables import open_table
 from spillover.study.config import AgglomerationSection, MechanismsSection, ModeratorsSection, StudyConfig
 
@@ -65,6 +65,21 @@ def moderator_variables(section: ModeratorsSection) -> tuple[str, ...]:
     texts += [term.removeprefix("W*") for item in section.thresholds for term in item.switching]
     texts += [item.moderator for item in section.strengths]
     return tuple(dict.fromkeys(name for text in texts if text is not None for name in variables_in(plain(text))))
+
+
+def ingredients(expression: str, config: StudyConfig) -> frozenset[str]:
+    """The columns that an expression is made of, through [[derive]] and the index, without what it only divides by."""
+    derived = {item.name: item.expression for item in config.derive}
+    text = plain(expression)
+    found: set[str] = set()
+    for name in set(variables_in(text)) - set(divisors_in(text)):
+        if name in derived:
+            found |= ingredients(derived[name], config)
+        elif name == config.innovation.index and config.innovation.indicators:
+            found |= {indicator.column for indicator in config.innovation.indicators}
+        else:
+            found.add(name)
+    return frozenset(found)
 
 
 def equation_lags(text: str) -> tuple[str, ...]:

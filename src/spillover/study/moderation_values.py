@@ -96,7 +96,12 @@ def describe_moderators(plans: Plans, seed: int, progress: Progress) -> Moderato
         environment=environment,
         thresholds=tuple(thresholds),
         strengths=tuple(strengths),
-        limits=limits(interactions=count, thresholds=bool(thresholds), strengths=bool(strengths)),
+        limits=limits(
+            interactions=count,
+            thresholds=bool(thresholds),
+            strengths=bool(strengths),
+            n_regions=n if spec.resolved_covariance == "cluster" else None,
+        ),
     )
 
 

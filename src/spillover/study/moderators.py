@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from spillover.errors import OptionError, SpilloverError
+from spillover.errors import OptionError, SpilloverError, show_labels
 from spillover.models.formula import parse_formula, plain
 from spillover.panel.panel import Panel
+from spillover.study.columns import ingredients
 from spillover.study.config import (
     EnvironmentSection,
     InteractionSection,
@@ -121,6 +122,9 @@ def plan_moderators(config: StudyConfig, panel: Panel, weights: Mapping[str, Spa
             specification_of(model, panel), panel, w, other_weights(model.weights_x, panel, weights), treatment
         )
     interactions, thresholds, strengths = [], [], []
+    for where, expression in _named(section):
+        with located(where):
+            _refuse_outcome(expression, parse_formula(model.formula).response, config)
     for item in section.interactions:
         with located(f"[[moderators.interactions]] {item.name!r}"):
             interactions.append((item, _interaction(item, setting, weights)))
@@ -135,6 +139,30 @@ def plan_moderators(config: StudyConfig, panel: Panel, weights: Mapping[str, Spa
         with located(f"[[moderators.strengths]] {strength.name!r}"):
             strengths.append((strength, _strength(strength, setting)))
     return Plans(model, setting, name, tuple(interactions), environment, tuple(thresholds), tuple(strengths))
+
+
+def _named(section: ModeratorsSection) -> Iterator[tuple[str, str]]:
+    """(place in the file, expression) of every moderator."""
+    for item in section.interactions:
+        if item.moderator is not None:
+            yield f"[[moderators.interactions]] {item.name!r}", item.moderator
+    if section.environment is not None:
+        yield from (("[moderators.environment]", part) for part in section.environment.parts.values())
+    for threshold in section.thresholds:
+        yield f"[[moderators.thresholds]] {threshold.name!r}", threshold.variable
+    for strength in section.strengths:
+        yield f"[[moderators.strengths]] {strength.name!r}", strength.moderator
+
+
+def _refuse_outcome(expression: str, response: str, config: StudyConfig) -> None:
+    shared = ingredients(expression, config) & ingredients(response, config)
+    if shared:
+        raise OptionError(
+            f"{show_labels(sorted(shared))} is part of the moderator and of the outcome",
+            got=f"{expression}; {response}",
+            expected="a moderator that is not made of the outcome: it would moderate itself",
+            fix="choose another variable, or take it out of the index",
+        )
 
 
 def model_of(section: ModeratorsSection, config: StudyConfig) -> tuple[ModelSection, str]:
