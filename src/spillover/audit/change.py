@@ -16,7 +16,7 @@ from scipy import stats
 from spillover.audit.focus import KINDS, FocusEffects, has_spillover
 from spillover.effects.impacts import effects_at
 from spillover.effects.kernel import EffectKernel
-from spillover.models.covariance import bread, region_scores
+from spillover.models.covariance import Point, bread, region_scores
 from spillover.models.result import SpatialFit
 from spillover.models.robust import cluster_factor
 from spillover.typing import FloatArray
@@ -44,14 +44,28 @@ class Change:
 def influence(fit: SpatialFit, variable: str) -> Influence:
     """What each region adds to the errors of the two effects; squares sum to the variances clustered by region.
 
-    The part of the score of ρ that two regions share is left out: it matters little for a regressor's effect.
+    Exactly so without spatial lags and errors, in expectation with them: see `_with_pairs`.
     """
     kernel = EffectKernel(fit)
     gradients = effects_at(fit, [variable], (kernel.direct, kernel.total), fit.estimates.values)[1]
-    rows = region_scores(fit.point) @ bread(fit.point).T @ gradients[:2].T
+    rows = _with_pairs(fit.point) @ bread(fit.point).T @ gradients[:2].T
     rows = rows * np.sqrt(cluster_factor(fit.design.transformation, fit.design.k))
     kinds = KINDS if has_spillover(fit) else ("own",)
     return {kind: by_region(fit.design.regions, rows[:, i]) for i, kind in enumerate(kinds)}
+
+
+def _with_pairs(point: Point) -> FloatArray:
+    """(n, ·) scores by region, with what pairs of regions add to the scores e'Ae of spatial parameters.
+
+    A pair is shared out evenly, e_i'(A + A')_ij e_j/2 to each of the two. Squares of such sums are half of the variance
+    in expectation, because every pair stands in two of them; √2 makes up for it.
+    """
+    rows, e = region_scores(point), point.residuals
+    for i, term in enumerate(point.terms):
+        both = 0.5 * np.sum(e * (term.operator.apply(e) + term.operator.apply_transposed(e)), axis=1)
+        own = point.quadratic.diagonals[i] * np.sum(e**2, axis=1)
+        rows[:, point.k + i] += np.sqrt(2.0) * (both - own) / point.sigma2
+    return rows
 
 
 def by_region(regions: tuple[str, ...], values: FloatArray) -> dict[str, float]:
