@@ -35,7 +35,7 @@ def test_estimates_and_errors_are_those_of_nonlinear_least_squares() -> None:
 
     def residuals(p: np.ndarray) -> np.ndarray:
         g = 1.0 / (1.0 + np.exp(-p[2] * (q - p[3]) / q.std()))
-        return y - within.apply(x * p[0] + (x - x.mean()) * p[1] * g).ravel()  # what switches is centred
+        return y - within.apply(x * (p[0] + p[1] * g)).ravel()
 
     best = optimize.least_squares(residuals, [1.0, 1.0, 3.0, 0.4], xtol=1e-14, ftol=1e-14, gtol=1e-14)
     names = ["x", "x × g", SLOPE, LOCATION]
@@ -58,7 +58,7 @@ def test_with_a_lagged_outcome_the_likelihood_is_maximal() -> None:
 
     def loglik(slope: float, location: float) -> float:
         g = 1.0 / (1.0 + np.exp(-slope * (q - location) / q.std()))
-        wide = panel.with_variables({"xg": (x - x.mean()) * g})
+        wide = panel.with_variables({"xg": x * g})
         return float(fit("y ~ x + xg", wide, weights, model="sar").statistics["log_likelihood"])
 
     best = loglik(found.slope, found.location)

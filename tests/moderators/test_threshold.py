@@ -65,7 +65,7 @@ def ssr(panel: Panel, regressors: list[np.ndarray]) -> float:
 
 def test_the_estimate_is_the_best_of_all_values(panel: Panel) -> None:
     found = fit_threshold("y ~ x", panel, threshold="q", switching="x", bootstrap=None)
-    x, q = panel["x"] - panel["x"].mean(), panel["q"]  # switching regressors are centred
+    x, q = panel["x"], panel["q"]
     values = candidate_values(q, 0.10)
     squares = [ssr(panel, [x, x * (q <= gamma)]) for gamma in values]
     best = int(np.argmin(squares))
@@ -85,7 +85,7 @@ def test_two_thresholds_are_the_best_pair() -> None:
     """The sequential search with refinement reaches the joint minimum found by trying all pairs."""
     panel = PlantedThresholds(30, 5, jumps=((1.5, -0.5), (-1.2, 0.6))).draw(4)
     found = fit_threshold("y ~ x", panel, threshold="q", switching="x", thresholds=2, bootstrap=None)
-    x, q = panel["x"] - panel["x"].mean(), panel["q"]
+    x, q = panel["x"], panel["q"]
     values = candidate_values(q, 0.10)
     share = np.array([np.mean(q <= gamma) for gamma in values])
     pairs = [(a, b) for a, b in itertools.combinations(range(values.size), 2) if share[b] - share[a] >= 0.05]
@@ -104,7 +104,7 @@ def test_with_a_lagged_outcome_every_candidate_is_a_fitted_sdm(panel: Panel, wei
 
     def loglik(gamma: float) -> float:
         low = q <= gamma
-        wide = panel.with_variables({"xl": (x - x.mean()) * low, "lag": lag, "lagl": (lag - lag.mean()) * low})
+        wide = panel.with_variables({"xl": x * low, "lag": lag, "lagl": lag * low})
         return float(fit("y ~ x + xl + lag + lagl", wide, weights, model="sar").statistics["log_likelihood"])
 
     best = loglik(threshold.value)
@@ -118,7 +118,7 @@ def test_senders_threshold_masks_before_lagging(panel: Panel, weights: SpatialWe
     found = fit_threshold(
         "y ~ x", panel, weights, threshold="q", switching="W*x", side="sender", model="slx", bootstrap=None
     )
-    x, q = panel["x"] - panel["x"].mean(), panel["q"]
+    x, q = panel["x"], panel["q"]
     values = candidate_values(q, 0.10)
     squares = [ssr(panel, [x, weights.lag(x), weights.lag(x * (q <= gamma))]) for gamma in values]
     assert found.thresholds[0].value == values[int(np.argmin(squares))]
@@ -132,7 +132,7 @@ def test_region_by_segment_effects_are_removed_from_every_masked_column(panel: P
     segments = ("a", "a", "a", "b", "b", "b")
     found = fit_threshold("y ~ x", panel, threshold="q", switching="x", segments=segments, bootstrap=None)
     within = Transformation("two-way", "lee-yu", *panel.shape, None, (np.arange(3), np.arange(3, 6)))
-    x, q, y = panel["x"] - panel["x"].mean(), panel["q"], within.apply(panel["y"]).ravel()
+    x, q, y = panel["x"], panel["q"], within.apply(panel["y"]).ravel()
     values = candidate_values(q, 0.10)
     squares = []
     for gamma in values:
@@ -341,21 +341,24 @@ def test_relabelling_and_units_change_nothing() -> None:
 # -- refusals ----------------------------------------------------------------------------------------
 
 
-def test_the_unit_inside_a_logarithm_changes_nothing(weights: SpatialWeights) -> None:
+def test_centred_the_unit_inside_a_logarithm_changes_nothing(weights: SpatialWeights) -> None:
     """log(c·x) = log c + log x: a constant more in what switches; uncentred, the threshold itself would move."""
     panel = PlantedThresholds(40, 6, jumps=((0.8, 0.2),), rho=0.3, theta=0.4).draw(2, weights)
-    asked = {"threshold": "q", "switching": ("x", "W*x"), "draws": 99, "bootstrap": "hansen"}
+    asked = {"threshold": "q", "switching": ("x", "W*x"), "draws": 99, "bootstrap": "hansen", "centred": True}
     found = fit_threshold("y ~ x", panel, weights, **asked)
     moved = fit_threshold("y ~ x", panel.with_variables({"x": panel["x"] + 7.0}), weights, **asked)
     assert moved.thresholds[0].value == found.thresholds[0].value
     assert moved.estimates.values == pytest.approx(found.estimates.values, rel=1e-6)
     assert moved.threshold_tests[0].drawn == pytest.approx(found.threshold_tests[0].drawn, rel=1e-6)
-    # by hand: without the mean the second column would be another one
+    # by hand: with the mean the second column is another one, and that is Hansen's model
     x, q = panel["x"] + 7.0, panel["q"]
     gammas = candidate_values(q, 0.10)
     uncentred = [ssr(panel, [x, x * (q <= gamma)]) for gamma in gammas]
     centred = [ssr(panel, [x, (x - x.mean()) * (q <= gamma)]) for gamma in gammas]
     assert gammas[np.argmin(uncentred)] != gammas[np.argmin(centred)]
+    far = panel.with_variables({"x": x})
+    by_default = fit_threshold("y ~ x", far, threshold="q", switching="x", bootstrap=None)
+    assert by_default.thresholds[0].value == gammas[np.argmin(uncentred)]
 
 
 def test_a_shared_denominator_is_no_threshold() -> None:

@@ -128,6 +128,7 @@ def test_environment_threshold_and_strength_equal_the_python_interface(result: S
     split = so.fit_threshold(
         FORMULA, panel, w, threshold={"q": "rd_share"}, switching=("log(lq)", "W*log(lq)"), draws=99, seed=7,
         with_level=True,
+        centred=True,
     )  # fmt: skip
     (threshold,) = result.moderators.thresholds
     assert threshold.profiles[0].value == split.thresholds[0].value

@@ -62,7 +62,7 @@ def fit_threshold(
     reach_km: float | None = None,
     seed: int = 0,
     with_level: bool = False,
-    centred: bool = True,
+    centred: bool = False,
     progress: Progress = no_progress,
 ) -> ThresholdFit:
     """Fit a panel model whose slopes differ between q ≤ γ and q > γ, with γ estimated.
@@ -88,7 +88,9 @@ def fit_threshold(
     reach_km : beyond which errors are independent; by default six times the range of the residual correlation, or 0
         where none is found.
     with_level : whether q itself is a regressor, where it is none yet and the effects leave something of it.
-    centred : False takes switching regressors as they are, as the literature does: see the notes.
+    centred : whether what switches is taken about its mean, so that the lines of the regimes meet there. False is
+        Hansen's model, in which the level of y jumps at γ by Δβ·x̄: for a logarithm, the unit inside it then has a say
+        in where the threshold lies. Without effects and intercept nothing is centred.
     effects, covariance, lagged, weights_x, cutoff_km, time_lags, groups, segments : as in `spillover.fit`.
 
     Returns
@@ -102,10 +104,8 @@ def fit_threshold(
 
     Notes
     -----
-    Switching regressors are centred (they are not where neither effects nor an intercept take up a constant), so that
-    the regimes' lines meet at the mean of x: uncentred, the level of y would jump at γ by Δβ·x̄, and the unit inside a
-    logarithm would decide where the threshold lies. The level of q itself does not switch: put q among the regressors
-    (`with_level`) if it matters, or a slope that changes with it will be found where there is none.
+    The level of q itself does not switch: put q among the regressors (`with_level`) if it matters, or a slope that
+    changes with it will be found where there is none.
     Cost: one pass over the sorted observations for all γ; the bootstrap one product of the grid's columns with all
     samples.
     Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
@@ -143,7 +143,7 @@ class Asked:
     reach_km: float | None = None
     seed: int = 0
     with_level: bool = False
-    centred: bool = True
+    centred: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,8 +197,20 @@ class ThresholdPlan:
         split = _split(columns, self.chosen, problem.switch, values, regimes)
         fitted = fit_columns(self.spec, split, panel, self.weights, weights_x=self.weights_x)
         variables = tuple(dict.fromkeys(columns[i].variable for i in self.chosen))
-        notes = _notes(found, tests, asked.bootstrap)
+        notes = (*_notes(found, tests, asked.bootstrap), *([] if asked.centred else self._jumps(problem)))
         return ThresholdFit(found, regimes, fitted, null, tuple(split), variables, tests, counts, notes)
+
+    def _jumps(self, problem: ThresholdProblem) -> list[str]:
+        """A note where the level of y jumps at γ, because what switches is far from zero."""
+        if not problem.takes_up_a_constant:
+            return []
+        raw = problem.switch.columns
+        far = [self.columns[i].name for i, c in zip(self.chosen, raw, strict=True) if abs(c.mean()) > c.std()]
+        return [
+            f"{name} is far from zero, so that a change of its slope also moves the level at the threshold: whatever "
+            "else goes with the threshold variable may be taken for it. centred=True keeps the lines together."
+            for name in far
+        ]
 
 
 def plan_threshold(

@@ -52,15 +52,14 @@ class ThresholdProblem:
         side: str,
         w: SpatialWeights | None,
         *,
-        centred: bool = True,
+        centred: bool = False,
     ) -> ThresholdProblem:
         design, transformation = null.design, null.design.transformation
         own = {column.variable: column.values for column in columns if column.part == "own"}
         late = [columns[i].part == "lag" and side == "sender" for i in chosen]
         raw = [own[columns[i].variable] if at else columns[i].values for i, at in zip(chosen, late, strict=True)]
         # Uncentred, c·1(q ≤ γ) jumps by c̄ at γ: the unit inside a logarithm would decide where the threshold is.
-        absorbs = transformation.removes_regions or transformation.removes_periods or design.terms[0] == "(Intercept)"
-        if centred and absorbs:
+        if centred and _takes_up_a_constant(null):
             raw = [values - values.mean() for values in raw]
         switch = Switch(np.stack(raw), q, tuple(w if at else None for at in late), transformation)
         basis = np.linalg.qr(design.z)[0]
@@ -74,6 +73,11 @@ class ThresholdProblem:
             counts = (transformation.m, transformation.t_star, transformation.unit_roots)
             objective = concentrated(engine, *counts, null.rho, error)
         return cls(null, columns, switch, basis, right, objective)
+
+    @property
+    def takes_up_a_constant(self) -> bool:
+        """Whether effects or an intercept take up a constant among the regressors."""
+        return _takes_up_a_constant(self.null)
 
     @property
     def products(self) -> FloatArray:
@@ -105,7 +109,14 @@ class ThresholdProblem:
             )
         basis, right = self.given(others)
         explained = explain(self.switch, basis, right, allowed)
-        return allowed, self.objective.value(right.T @ right - explained.products)
+        found = self.objective.value(right.T @ right - explained.products)
+        if not np.isfinite(found).all():  # sums of squares below rounding, of which there is no logarithm
+            raise DesignError(
+                "with a threshold the regressors give the outcome exactly: nothing is left to tell thresholds apart",
+                causes=("an outcome computed from the regressors", "errors of less than a billionth of the outcome"),
+                fix="take out what the outcome was computed from",
+            )
+        return allowed, found
 
 
 def estimate_thresholds(problem: ThresholdProblem, candidates: FloatArray, count: int) -> list[float]:
@@ -167,3 +178,9 @@ def rho_at(problem: ThresholdProblem, products: FloatArray) -> float:
     if isinstance(problem.objective, SumOfSquares):
         return 0.0
     return float(problem.objective.best_rho(products[None])[0])  # type: ignore[attr-defined]
+
+
+def _takes_up_a_constant(fit: SpatialFit) -> bool:
+    design = fit.design
+    within = design.transformation
+    return within.removes_regions or within.removes_periods or design.terms[0] == "(Intercept)"

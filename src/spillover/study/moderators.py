@@ -277,6 +277,7 @@ def _threshold(item: ThresholdSection, setting: Setting, seed: int) -> Threshold
         reach_km=item.reach_km,
         seed=seed,
         with_level=True,
+        centred=True,  # studies are in logarithms, whose unit must not decide
     )
     plan = plan_threshold(
         spec,
