@@ -359,6 +359,8 @@ def test_centred_the_unit_inside_a_logarithm_changes_nothing(weights: SpatialWei
     far = panel.with_variables({"x": x})
     by_default = fit_threshold("y ~ x", far, threshold="q", switching="x", bootstrap=None)
     assert by_default.thresholds[0].value == gammas[np.argmin(uncentred)]
+    assert any("x is far from zero" in note for note in by_default.notes)
+    assert not any("far from zero" in note for note in moved.notes)
 
 
 def test_a_shared_denominator_is_no_threshold() -> None:

@@ -27,7 +27,8 @@ class Switch:
 
     Attributes
     ----------
-    columns : (p, n, t) regressors c (W x for a lag) less their means, before effects are removed; x for a sender's lag.
+    columns : (p, n, t) regressors c (W x for a lag), about their means where asked, before effects are removed; x
+        for a sender's lag.
     q : (n, t) threshold variable.
     lagged_after : W per column that is masked before it is lagged, W(x·1(q ≤ γ)): the sender's q counts; else None.
     """
