@@ -5,8 +5,9 @@
 
 Size: share of panels without a threshold in which the test rejects at 5 %, for the spatial bootstrap (default reach),
 one multiplier per period, and Hansen's scheme. Coverage: share of panels whose 95 % set holds the planted γ = 0, with
-and without η̂². What switches is centred. Two-way effects; x, q and e are fields with exponential correlation; 199 bootstrap samples on a grid of
-100. Same numbers whatever the number of workers.
+and without η̂². What switches is centred. Two-way effects; x, q and e are fields with exponential correlation; 199
+bootstrap samples on a grid of 100. Centre: a q that shares its denominator with the outcome, no threshold. Same numbers
+whatever the number of workers.
 """
 
 from __future__ import annotations
