@@ -383,3 +383,10 @@ def test_the_command_line_refuses_a_study_without_the_section(
         cli.main(["moderate", str(write_study(tmp_path, STUDY))])
     assert leave.value.code == 2
     assert "has no section [moderators]" in capsys.readouterr().err
+
+
+def test_one_mistake_is_told_once(tmp_path: Path) -> None:
+    """The part with the mistake is left out; that it is then missing is no second mistake."""
+    part = '[moderators]\n[[moderators.thresholds]]\nname = "q"\nvariable = "rd"\nthresholds = 5\n'
+    (problem,) = check_study(write_study(tmp_path, STUDY + part)).problems
+    assert problem == "[moderators] thresholds.1.thresholds = 5: expected one of 1, 2, 3"
