@@ -5,8 +5,9 @@
 
 Size: share of panels without a threshold in which the test rejects at 5 %, for the spatial bootstrap (default reach),
 one multiplier per period, and Hansen's scheme. Coverage: share of panels whose 95 % set holds the planted γ = 0, with
-and without η̂². Two-way effects; x, q and e are fields with exponential correlation; 199 bootstrap samples on a grid of
-100. Same numbers whatever the number of workers.
+and without η̂². What switches is centred. Two-way effects; x, q and e are fields with exponential correlation; 199
+bootstrap samples on a grid of 100. Centre: a q that shares its denominator with the outcome, no threshold. Same numbers
+whatever the number of workers.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def test_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
     """(p of the spatial, period and Hansen's bootstrap, reach in km)."""
     panel = design.draw(seed)
     found = [
-        fit_threshold("y ~ x", panel, threshold="q", switching="x", draws=199, grid=100, bootstrap=kind, seed=seed)
+        fit_threshold(
+            "y ~ x", panel, threshold="q", switching="x", draws=199, grid=100, bootstrap=kind, seed=seed, centred=True
+        )
         for kind in ("spatial", "period", "hansen")
     ]
     return (*(fitted.threshold_tests[0].test.p_value for fitted in found), found[0].threshold_tests[0].reach_km)
@@ -69,7 +72,15 @@ def test_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
 def second_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
     """(p of a second threshold where one is planted, p of the first)."""
     found = fit_threshold(
-        "y ~ x", design.draw(seed), threshold="q", switching="x", thresholds=2, draws=199, grid=100, seed=seed
+        "y ~ x",
+        design.draw(seed),
+        threshold="q",
+        switching="x",
+        thresholds=2,
+        draws=199,
+        grid=100,
+        seed=seed,
+        centred=True,
     )
     first, second = found.threshold_tests
     return second.test.p_value, first.test.p_value
@@ -79,14 +90,22 @@ def spillover_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
     """(p of a threshold in W x of an SDM,)."""
     panel = design.draw(seed)
     found = fit_threshold(
-        "y ~ x", panel, build_knn(panel, 5), threshold="q", switching="W*x", draws=199, grid=100, seed=seed
+        "y ~ x",
+        panel,
+        build_knn(panel, 5),
+        threshold="q",
+        switching="W*x",
+        draws=199,
+        grid=100,
+        seed=seed,
+        centred=True,
     )
     return (found.threshold_tests[0].test.p_value,)
 
 
 def cover_once(design: PlantedThresholds, seed: int) -> tuple[float, ...]:
     """(γ̂, in the set, in the set without η̂², inside the hull of the set, length of the hull)."""
-    fitted = fit_threshold("y ~ x", design.draw(seed), threshold="q", switching="x", bootstrap=None)
+    fitted = fit_threshold("y ~ x", design.draw(seed), threshold="q", switching="x", bootstrap=None, centred=True)
     found = fitted.thresholds[0]
     at = int(np.searchsorted(found.gammas, 0.0, side="right")) - 1
     plain = at >= 0 and found.ratio[at] <= critical_value(0.95)

@@ -227,6 +227,14 @@ def test_an_inverted_u_is_found_where_it_turns() -> None:
     assert abs(turn.point - 2.0) < 4 * turn.std_error < 0.4
     assert turn.p_value < 0.001
     assert "competition helps up to" in turn.sentence()
+    # other levels of the same fit are those of a mediation that was asked for them
+    low = mediate("y ~ q + q:q", {"competition": "q ~ x"}, "x", panel, lag=0, at={"competition": 1.2})
+    moved = found.at_levels({"competition": 1.2})
+    assert list(moved.effects()["estimate"]) == pytest.approx(list(low.effects()["estimate"]), rel=1e-12)
+    assert list(moved.effects()["std_error"]) == pytest.approx(list(low.effects()["std_error"]), rel=1e-10)
+    assert found.mediator_values("competition") == pytest.approx(m)
+    with pytest.raises(UnknownColumnError, match="is in no product"):
+        found.at_levels({"x": 1.0})
     rising = panel.with_variables({"y": 4.0 * m + 0.1 * m**2 + rng.normal(size=(60, 8))})
     (turn,) = mediate("y ~ q + q:q", {"competition": "q ~ x"}, "x", rising, lag=0).turning_points()
     assert turn.shape == "no turn within the data"

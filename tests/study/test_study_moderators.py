@@ -285,6 +285,23 @@ def test_a_study_without_the_section_has_no_moderators(tmp_path: Path) -> None:
     assert 'id="moderators"' not in page
 
 
+@pytest.mark.parametrize("model", ["ols", "sar", "slx"])
+def test_other_models_tell_what_they_have(model: str, tmp_path: Path) -> None:
+    """Without W there is no spillover to moderate: no curve of zeros, and a page all the same."""
+    study = WITH.replace("[moderators]\n", f'[moderators]\nmodel = "{model}"\n')
+    study = study.replace('[[moderators.interactions]]\nname = "nearness"\nlinkage = "near"\n\n', "")
+    result = run_study(write_study(tmp_path, study))
+    assert result.moderators is not None
+    (found,) = result.moderators.interactions
+    curves = [curve.effect for curve in found.curves]
+    assert curves == (["direct", "total"] if model == "ols" else ["direct", "indirect", "total"])
+    assert found.side == ("both" if model == "slx" else "none")
+    needs = f"A strength of the feedback needs W y: this model is sdm, the others are {model}."
+    assert (needs in result.moderators.strengths[0].notes) is (model != "sar")
+    page = write_report(result, tmp_path / "out").read_text(encoding="utf-8")
+    assert ("Next door, by 研发" in page) is (model != "ols")
+
+
 def test_an_empty_section_is_told(tmp_path: Path) -> None:
     problems = check_study(write_study(tmp_path, STUDY + "\n[moderators]\n")).problems
     assert any("[moderators] needs [[moderators.interactions]]" in problem for problem in problems)
@@ -366,3 +383,10 @@ def test_the_command_line_refuses_a_study_without_the_section(
         cli.main(["moderate", str(write_study(tmp_path, STUDY))])
     assert leave.value.code == 2
     assert "has no section [moderators]" in capsys.readouterr().err
+
+
+def test_one_mistake_is_told_once(tmp_path: Path) -> None:
+    """The part with the mistake is left out; that it is then missing is no second mistake."""
+    part = '[moderators]\n[[moderators.thresholds]]\nname = "q"\nvariable = "rd"\nthresholds = 5\n'
+    (problem,) = check_study(write_study(tmp_path, STUDY + part)).problems
+    assert problem == "[moderators] thresholds.1.thresholds = 5: expected one of 1, 2, 3"

@@ -267,7 +267,7 @@ def _moderators(sections: Sections) -> list[str]:
     problems = []
     for key, found in named.items():
         problems += _repeated(f"[[moderators.{key}]] name", found)
-    if not any(named.values()) and section.environment is None:
+    if not any(named.values()) and section.environment is None and "moderators" not in sections.left_out:
         problems.append(
             f"{where} needs [[moderators.interactions]], [moderators.environment], [[moderators.thresholds]] or "
             "[[moderators.strengths]]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from spillover.inference.hypotheses import HypothesisTest
+    from spillover.models.spec import ModelSpec
     from spillover.moderators.environment import EnvironmentFit
     from spillover.moderators.moderated import ModeratedFit
     from spillover.moderators.strength_result import StrengthFit
@@ -74,7 +75,7 @@ def describe_moderators(plans: Plans, seed: int, progress: Progress) -> Moderato
         base = "" if asked.base is None else str(asked.base)
         with located(f"[[moderators.strengths]] {asked.name!r}"):
             found = strength.fit()
-            notes = _without_groups(spec)
+            notes = _differences(spec, strength.spec)
             strengths.append(_strengths(found, asked.name, asked.moderator, base, setting.treatment, seed, notes))
     if environment is not None:
         environment = environment.model_copy(update={"index": adjusted[-1]})
@@ -127,8 +128,10 @@ def _moderation(
     z = fit.find_moderator(name)
     logged = inside_log(moderator) is not None if logged is None else logged
     shown = inside_log(name) or name
+    effects = plain_rows(fit.effects(moderator=name, seed=seed))
+    kinds = [kind for kind in KINDS if any(row["std_error"] for row in effects if row["effect"] == kind)]
     curves = {
-        kind: replace(fit.curve(kind, moderator=name, points=POINTS, seed=seed), moderator=shown) for kind in KINDS
+        kind: replace(fit.curve(kind, moderator=name, points=POINTS, seed=seed), moderator=shown) for kind in kinds
     }
     tests = [test for test in fit.hypothesis_tests() if test.name.endswith(f": {name}")]
     whole = next((test for test in tests if test.name.startswith("all sides")), tests[0])
@@ -144,7 +147,7 @@ def _moderation(
             _curve(kind, curve.values, curve.tidy(), plain_rows(curve.ranges()), curve_sentence(kind, curve, logged))
             for kind, curve in curves.items()
         ),
-        effects=plain_rows(fit.effects(moderator=name, seed=seed)),
+        effects=effects,
         tests=_test_rows(tests),
         p_value=float(whole.p_value),
         p_adjusted=None,
@@ -262,10 +265,14 @@ def _strengths(
     )
 
 
-def _without_groups(spec: Any) -> tuple[str, ...]:
-    if spec.groups is None and spec.segments is None:
-        return ()
-    return (f"The main model has {spec.effects_in_words} effects; this one has ordinary {spec.effects} effects.",)
+def _differences(spec: ModelSpec, used: ModelSpec) -> tuple[str, ...]:
+    """How the model of a strength differs from the others of the section."""
+    told = []
+    if used.model != spec.model:
+        told.append(f"A strength of the feedback needs W y: this model is {used.model}, the others are {spec.model}.")
+    if spec.groups is not None or spec.segments is not None:
+        told.append(f"The others have {spec.effects_in_words} effects; this one has ordinary {used.effects} effects.")
+    return tuple(told)
 
 
 def _test_rows(tests: Iterable[HypothesisTest]) -> tuple[Row, ...]:

@@ -110,7 +110,9 @@ def read_sections(raw: Mapping[str, Any]) -> tuple[Sections, list[str]]:
         parts[name] = _read_section(model, raw[name], f"[{name}]", problems)
     for name, model in _OPTIONAL.items():
         if name in raw:
+            before = len(problems)
             parts[name] = _read_section(model, raw[name], f"[{name}]", problems)
+            left_out |= {name} if len(problems) > before else set()
     for name, model in _REPEATED.items():
         parts[name], complete = _read_repeated(model, raw, name, problems)
         if not complete:
