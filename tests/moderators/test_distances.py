@@ -131,3 +131,18 @@ def test_limits_of_size_and_reach():
         measure_distances(places)
     with pytest.raises(OptionError, match="reach_km"):
         measure_distances(scatter(12).points, reach_km=-1.0)
+
+
+def test_a_reach_that_connects_nobody_is_refused_by_name():
+    apart = scatter(30)
+    short = measure_distances(apart.points, reach_km=apart.shortest / 2)
+    panel = slx_panel(apart, 6, 1)
+    with pytest.raises(WeightsError, match=r"nothing connects[\s\S]*longer reach"):
+        distances_of(panel, short)
+
+
+def test_words_are_those_of_the_table():
+    with pytest.raises(WeightsError, match=r"distances that are negative[\s\S]*a → b: -3"):
+        read_distances(TABLE.replace({"b": {3: -3}}))
+    with pytest.raises(OptionError, match="does not say which row is which region"):
+        distances_of(slx_panel(scatter(12), 6, 1), np.eye(12))

@@ -49,7 +49,8 @@ class Kernel:
 
     def __post_init__(self) -> None:
         check_option("kernel", self.law, LAWS)
-        if not (np.isfinite(self.minimum_km) and self.minimum_km > 0):
+        number = isinstance(self.minimum_km, int | float | np.number)
+        if not (number and np.isfinite(self.minimum_km) and self.minimum_km > 0):
             raise OptionError("minimum_km is out of range", got=repr(self.minimum_km), expected="km above zero")
 
     @property
