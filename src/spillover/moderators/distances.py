@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import AlignmentError, OptionError, WeightsError, show_labels
+from spillover.errors import AlignmentError, OptionError, WeightsError, is_amount, show_labels
 from spillover.panel.panel import Panel
 from spillover.panel.wording import near_misses
 from spillover.typing import FloatArray
@@ -190,7 +190,7 @@ def measure_distances(source: Any, reach_km: float | None = None, **places: Any)
         matrix = np.zeros((n, n))
         matrix[i, j] = matrix[j, i] = km
         return Distances(points.regions, matrix, what, points=points, notes=points.notes)
-    if not (np.isfinite(reach_km) and reach_km > 0):
+    if not is_amount(reach_km):
         raise OptionError("reach_km is out of range", got=repr(reach_km), expected="km above zero")
     i, j, km = points.pairs_within(reach_km)
     links = sp.csr_matrix((np.r_[km, km], (np.r_[i, j], np.r_[j, i])), shape=(n, n))
