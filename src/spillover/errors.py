@@ -7,7 +7,9 @@ causes, and what to do next. Labels (region ids, column names, files) are shown,
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
+from numbers import Real
 
 
 def show_labels(labels: Iterable[object], limit: int = 5) -> str:
@@ -157,6 +159,24 @@ class WeakIdentificationWarning(SpilloverWarning):
 
 class AssumptionWarning(SpilloverWarning):
     """A result rests on an assumption that does not hold here; the message says which."""
+
+
+def is_amount(value: object, *, zero: bool = False) -> bool:
+    """Whether this is a finite number above zero (or of zero or more); no text, no truth value.
+
+    >>> is_amount(2.5), is_amount(0), is_amount(0, zero=True), is_amount("2.5"), is_amount(float("nan"))
+    (True, False, True, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    number = float(value)
+    return math.isfinite(number) and (number > 0.0 or (zero and number == 0.0))
+
+
+def check_level(level: object) -> None:
+    """`OptionError` unless this is a confidence level."""
+    if not (is_amount(level) and float(level) < 1.0):  # type: ignore[arg-type]
+        raise OptionError("a confidence level is a share between 0 and 1", got=str(level), fix="use 0.95 for 95 %")
 
 
 def check_option(name: str, value: object, options: Sequence[str]) -> None:

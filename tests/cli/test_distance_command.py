@@ -79,3 +79,13 @@ def test_bad_input_leaves_with_two(run: Any, grid: Path, arguments: tuple[str, .
     assert says in answer.err
     assert answer.out == ""
     assert sorted(path.name for path in grid.parent.iterdir()) == before
+
+
+def test_mistakes_speak_of_options(run: Any, grid: Path) -> None:  # noqa: F811
+    (grid.parent / "two.csv").write_text("from,to,km\nR00,R01,9\nR01,R00,9\n", encoding="utf-8")
+    answer = run("distance", FORMULA, *TABLE, "--distances", "two.csv")
+    assert answer.code == 2
+    assert "(--exclude ID)" in answer.err
+    (grid.parent / "once.csv").write_text("from,to,km\nR00,R01,9\nR01,R02,9\n", encoding="utf-8")
+    answer = run("distance", FORMULA, *TABLE, "--distances", "once.csv")
+    assert "say --both-ways, or add the ways back" in " ".join(answer.err.split())

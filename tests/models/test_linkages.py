@@ -152,3 +152,9 @@ def test_size_of_the_vuong_test(model):
         z.append(next(test.statistic for test in found.hypothesis_tests if test.name.startswith("Vuong")))
     assert np.mean(np.abs(z) > 1.96) < 0.085
     assert 0.8 < np.std(z) < 1.15
+
+
+def test_the_same_w_twice_is_told_under_its_names():
+    panel, maps = simulate(1, 0.5)
+    with pytest.raises(DesignError, match=r"W_b\*x. is a combination of W_a\*x"):
+        compare_linkages("y ~ x", panel, {"a": maps["a"], "b": maps["a"]})

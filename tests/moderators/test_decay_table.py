@@ -240,6 +240,7 @@ def test_edge_reading_recovers_an_exact_exponential_in_any_unit(decay, scale, un
         (BANDS, [50, 30, 15, 0], [80, 50, 30, 15], "no logarithm"),
         (BANDS[:2], [50, 30], [80, 50], "at least three"),
         ([(0, 50), (50,)], [50, 30], [80, 50], "one .nearest, farthest. pair"),
+        (None, [50, 30], [80, 50], "one .nearest, farthest. pair"),
         (BANDS, ["many", 30, 15, 5], [80, 50, 30, 15], "expected: numbers"),
         (BANDS, [50, 30, 15, 5], [80, 55, 30, 15], "read as values at the band edges"),
     ],

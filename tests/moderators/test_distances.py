@@ -10,7 +10,11 @@ import pytest
 
 from moderators.space import scatter, slx_panel
 from spillover.errors import AlignmentError, OptionError, WeightsError
+from spillover.moderators.boundary import fit_boundary
+from spillover.moderators.decay import fit_decay
 from spillover.moderators.distances import distances_of, from_travel_times, measure_distances, read_distances
+from spillover.moderators.kernel_spline import fit_kernel_spline
+from spillover.moderators.rings import fit_rings
 from spillover.weights.points import Points
 from spillover.weights.transport.times import read_travel_times
 
@@ -131,3 +135,41 @@ def test_limits_of_size_and_reach():
         measure_distances(places)
     with pytest.raises(OptionError, match="reach_km"):
         measure_distances(scatter(12).points, reach_km=-1.0)
+
+
+def test_a_reach_that_connects_nobody_is_refused_by_name():
+    apart = scatter(30)
+    short = measure_distances(apart.points, reach_km=apart.shortest / 2)
+    panel = slx_panel(apart, 6, 1)
+    with pytest.raises(WeightsError, match=r"nothing connects[\s\S]*longer reach"):
+        distances_of(panel, short)
+
+
+def test_words_are_those_of_the_table():
+    with pytest.raises(WeightsError, match=r"distances that are negative[\s\S]*a → b: -3"):
+        read_distances(TABLE.replace({"b": {3: -3}}))
+    with pytest.raises(OptionError, match="does not say which row is which region"):
+        distances_of(slx_panel(scatter(12), 6, 1), np.eye(12))
+
+
+@pytest.mark.parametrize("wrong", ["60", 0, -1.0, np.nan, True])
+def test_numbers_are_numbers(wrong):
+    distances = scatter(12)
+    panel = slx_panel(distances, 6, 1)
+    with pytest.raises(OptionError, match="reach_km is out of range"):
+        measure_distances(distances.points, reach_km=wrong)
+    with pytest.raises(OptionError, match="cutoff_km is out of range"):
+        fit_rings("y ~ x", panel, edges=(0, 100, 200), distances=distances, cutoff_km=wrong)
+    with pytest.raises(OptionError, match="confidence level"):
+        fit_decay("y ~ x", panel, distances=distances, level=wrong)
+    with pytest.raises(OptionError, match="confidence level"):
+        fit_kernel_spline("y ~ x", panel, distances=distances, level=wrong)
+    with pytest.raises(OptionError, match="seed is a whole number"):
+        fit_kernel_spline("y ~ x", panel, distances=distances, seed=-1)
+
+
+@pytest.mark.parametrize("wrong", ["1", -1.0, np.nan])
+def test_a_power_is_a_number(wrong):
+    distances = scatter(12)
+    with pytest.raises(OptionError, match="power is out of range"):
+        fit_boundary("y ~ x", slx_panel(distances, 6, 1), thresholds=(50, 100), distances=distances, power=wrong)

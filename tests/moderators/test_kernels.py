@@ -74,3 +74,9 @@ def test_an_unknown_law_is_refused():
     with pytest.raises(OptionError, match="minimum_km"):
         Kernel("power", 0.0)
     assert {case[0] for case in CASES} == set(LAWS)
+
+
+@pytest.mark.parametrize("wrong", ["3", 0.0, -1.0, np.inf, None])
+def test_a_smallest_distance_is_a_number_above_zero(wrong):
+    with pytest.raises(OptionError, match="minimum_km is out of range"):
+        Kernel("power", wrong)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from moderators.space import lag_panel, reordered, scatter, slx_panel
+from spillover.errors import DesignError
 from spillover.moderators.decay import fit_decay
-from spillover.moderators.distances import Distances
+from spillover.moderators.distances import Distances, measure_distances
 from spillover.moderators.pair_effects import pair_effects, treatment_change
 from spillover.moderators.usual_edges import first_ring, usual_rings, usual_thresholds
+from spillover.weights.points import Points
 
 DISTANCES = scatter(30)
 
@@ -62,3 +64,9 @@ def test_usual_rings_stay_within_what_is_there():
     line = Distances(("a", "b", "c"), np.abs(np.subtract.outer([0.0, 1.0, 2.0], [0.0, 1.0, 2.0])), "steps", "steps")
     assert usual_rings(line) == (0.0, 1.0)
     assert usual_thresholds(line) == ()
+
+
+def test_usual_rings_without_room_say_so():
+    line = measure_distances(Points(tuple("abcdef"), np.column_stack([np.arange(6) * 60.0, np.zeros(6)]), False), 70.0)
+    with pytest.raises(DesignError, match=r"a reach of 70 km; the first ring would end at 100"):
+        usual_rings(line)

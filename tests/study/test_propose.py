@@ -146,3 +146,17 @@ def test_the_title_speaks_of_high_tech_only_where_the_table_does(tmp_path: Path)
         },
     )
     assert "high-tech" not in proposed(path)["study"]["title"].lower()
+
+
+def test_a_table_of_distances_is_not_taken_for_weights(tmp_path: Path) -> None:
+    # 12 places on a line, 30 km apart: 30 to 330 km, whatever the file is called; their inverses are weights
+    km = 30.0 * np.abs(np.subtract.outer(np.arange(12), np.arange(12)))
+    near = np.divide(1.0, km, out=np.zeros_like(km), where=km > 0)
+    for name, numbers in (("rail.csv", km), ("w.csv", near)):
+        folder = tmp_path / name[:-4]
+        folder.mkdir()
+        write(folder, {"id": STATES, **dict(zip(STATES, numbers.T.tolist(), strict=True))}, name)
+        proposed = tomllib.loads(propose_study(table(folder), folder))["weights"]
+        assert [w["kind"] for w in proposed if w.get("file") == name] == [
+            "distance-file" if name == "rail.csv" else "file"
+        ]

@@ -16,6 +16,7 @@ from spillover.weights.transport import (
     find_travel_times,
     read_connectors,
     read_network,
+    read_travel_times,
 )
 
 
@@ -314,3 +315,26 @@ def test_unknown_nodes_and_missing_edges_by_name():
     with pytest.raises(WeightsError, match=r"a and d[\s\S]*neighbours of a: b"):
         network.without_edges([("a", "d")])
     assert isinstance(network, TransportNetwork)
+
+
+def test_a_network_elsewhere_is_refused():
+    nodes = pd.DataFrame({"node": ["m", "n"], "lon": [48.0, 48.5], "lat": [10.0, 10.2]})  # swapped: 10° E, 48° N
+    network = roads(("m", "n", 30), nodes=nodes)
+    places = np.array([[10.0, 48.0], [10.3, 48.4]])
+    with pytest.raises(WeightsError, match=r"different places[\s\S]*longitude and latitude are swapped"):
+        connect_nearest(places, network, 60, regions=["a", "b"], lonlat=True)
+
+
+def test_nodes_twice_are_nodes():
+    nodes = pd.DataFrame({"node": ["m", "n", "n"], "lon": [1.0, 2, 2], "lat": [1.0, 1, 1]})
+    with pytest.raises(WeightsError, match=r"node ids in the data frame are not unique[\s\S]*got: +n"):
+        roads(("m", "n", 30), nodes=nodes)
+
+
+def test_a_list_that_names_every_pair_once_says_so():
+    once = pd.DataFrame([("a", "b", 3.0), ("c", "a", 4.0), ("b", "c", 5.0)], columns=["from", "to", "minutes"])
+    with pytest.raises(WeightsError, match=r"no pair in both directions[\s\S]*both_ways=True"):
+        read_travel_times(once)
+    assert read_travel_times(once, both_ways=True).between("a", "c") == 4.0
+    back = pd.DataFrame([("b", "a", np.inf)], columns=["from", "to", "minutes"])
+    assert read_travel_times(pd.concat([once, back])).matrix.nnz == 3  # a one-way world, told in so many words

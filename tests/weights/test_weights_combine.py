@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from spillover.errors import AlignmentError, AssumptionWarning, IslandError, OptionError, WeightsError
 from spillover.panel.panel import Panel
-from spillover.weights import SpatialWeights, build_knn, combine, standardise, standardise_path
+from spillover.weights import SpatialWeights, build_knn, combine, standardise, standardise_path, within_groups
 
 A = np.array([[0, 2.0, 0, 1], [2, 0, 1, 0], [0, 1, 0, 3], [1, 0, 3, 0]])
 B = np.array([[0, 1.0, 5, 0], [1, 0, 0, 2], [5, 0, 0, 0], [0, 2, 0, 0]])
@@ -149,3 +149,12 @@ def test_paths_refuse_w_with_constants_of_their_own():
         standardise_path({2000: w(A), 2001: w(B, "abcz")})
     near = build_knn(np.arange(8.0).reshape(4, 2), 1, regions=list("abcd"), lonlat=False, standardise="none")
     assert "WeightsPath" in repr(standardise_path({2000: near}))
+
+
+def test_groups_are_any_labels():
+    inside = within_groups(w(A, method="row"), {"a": 0, "b": 0, "c": 1, "d": 1})  # 0 is a label
+    assert {(row.focal, row.neighbor) for row in inside.to_frame().itertuples()} == {
+        ("a", "b"), ("b", "a"), ("c", "d"), ("d", "c"),
+    }  # fmt: skip
+    with pytest.raises(AlignmentError, match=r"1 regions have no group[\s\S]*d"):
+        within_groups(w(A, method="row"), {"a": 0, "b": 0, "c": 1, "d": None})

@@ -92,9 +92,10 @@ def test_island_is_an_error_and_can_be_linked():
         build_contiguity(frame)
     near = build_contiguity(frame, islands="nearest")
     assert links_of(near) == {("a", "b"), ("b", "a"), ("isle", "b"), ("b", "isle")}
-    # Centres at 1.5 and 5.5 on a map without a reference system, taken as km: 4 km.
-    assert any("isle with b (4 km)" in note for note in near.notes)
-    assert any("no coordinate reference system" in note for note in near.notes)
+    # Centres 4° apart at latitude .5, on a map without a reference system whose numbers can be degrees:
+    # 4 π/180 · 6371.0088 · cos .5° = 444.8 km. (The panel's map is read in the same way.)
+    assert any("isle with b (445 km)" in note for note in near.notes)
+    assert any("taken for longitude and latitude" in note for note in near.notes)
     hand = build_contiguity(frame, links=[("isle", "a")])
     assert ("a", "isle") in links_of(hand)
     assert ("isle", "b") not in links_of(hand)

@@ -309,3 +309,32 @@ def test_projected_map_is_measured_on_the_globe():
     plane_map = build_inverse_distance(frame.to_crs("EPSG:3035"), standardise="none").matrix
     # Straight edges bend between projections: centroids move by some ten metres in 70 km.
     assert abs(globe - plane_map).max() < 1e-3 * abs(globe).max()
+
+
+# -- maps that lost their reference system ----------------------------------------------------------
+
+
+def squares(scale, crs=None):
+    shapes = [shapely.box(x * scale, 0, (x + 1) * scale, scale) for x in range(3)]
+    return geopandas.GeoDataFrame(geometry=shapes, index=list("abc"), crs=crs)
+
+
+def test_degrees_without_a_reference_system_are_degrees():
+    # As km, a threshold of 100 km would link everybody: squares of one degree are 111 km apart.
+    assert links_of(build_distance_band(squares(1.0), 115.0)) == {("a", "b"), ("b", "a"), ("b", "c"), ("c", "b")}
+    same = build_inverse_distance(squares(1.0, "EPSG:4326")).matrix.toarray()
+    lost = build_inverse_distance(squares(1.0))
+    assert np.array_equal(lost.matrix.toarray(), same)
+    assert any("taken for longitude and latitude" in note for note in lost.notes)
+    assert links_of(build_distance_band(squares(1.0), 1.0, lonlat=False)) == {
+        ("a", "b"),
+        ("b", "a"),
+        ("b", "c"),
+        ("c", "b"),
+    }
+
+
+def test_metres_without_a_reference_system_are_refused():
+    with pytest.raises(WeightsError, match=r"further apart[\s\S]*2e\+08 from west to east[\s\S]*in metres"):
+        build_knn(squares(1e8), 1)
+    assert build_knn(squares(500.0), 1).n == 3  # 1,500 km wide: km

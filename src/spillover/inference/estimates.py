@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from spillover.errors import EstimationError, OptionError, UnknownColumnError, did_you_mean
+from spillover.errors import EstimationError, UnknownColumnError, check_level, did_you_mean
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.typing import FloatArray
 
@@ -96,8 +96,7 @@ class Estimates:
 
     def confint(self, level: float = 0.95) -> FloatArray:
         """(k, 2) confidence limits at `level`, a share strictly between 0 and 1."""
-        if not 0.0 < level < 1.0:
-            raise OptionError("a confidence level is a share between 0 and 1", got=str(level), fix="use 0.95 for 95 %")
+        check_level(level)
         tail = (1.0 - level) / 2.0
         quantile = stats.norm.isf(tail) if self.df is None else stats.t.isf(tail, self.df)
         half = quantile * self.std_errors

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy import optimize, stats
 
-from spillover.errors import EstimationError, OptionError, check_option
+from spillover.errors import EstimationError, OptionError, check_level, check_option
 from spillover.inference.estimates import Estimates
 from spillover.typing import FloatArray, IntArray
 
@@ -95,7 +95,7 @@ def simultaneous_band(
 
     Source: Montiel Olea & Plagborg-Møller (2019), Journal of Applied Econometrics 34:1.
     """
-    _check_level(level)
+    check_level(level)
     freedom = estimates.df if df == "estimates" else df
     if freedom is not None and not float(freedom) > 0.0:
         raise OptionError("degrees of freedom are positive", got=str(df), fix="give df=T−1, or None for the normal law")
@@ -254,11 +254,6 @@ def _put_back(like: FloatArray, tested: IntArray, order: IntArray, adjusted: Flo
     result = np.full(np.shape(like), np.nan)
     result[tested[order]] = adjusted
     return result
-
-
-def _check_level(level: float) -> None:
-    if not 0.0 < level < 1.0:
-        raise OptionError("a confidence level is a share between 0 and 1", got=str(level), fix="use 0.95 for 95 %")
 
 
 def _generator(seed: int) -> np.random.Generator:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from spillover.errors import EstimationError, OptionError, show_labels
+from spillover.errors import EstimationError, OptionError, SpilloverError, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest, NotApplicable
 from spillover.models.columns import choose_lagged
@@ -271,9 +271,20 @@ def _fit_together(
     joint = spec.with_changes(
         formula=" + ".join([spec.formula, *columns]), model="sar" if spec.has_spatial_lag else "ols", lagged=None
     )
-    found = fit_spec(joint, panel.with_variables(columns), weights if spec.has_spatial_lag else None)
+    try:
+        found = fit_spec(joint, panel.with_variables(columns), weights if spec.has_spatial_lag else None)
+    except SpilloverError as error:
+        error.args = (_in_names(str(error), names),)
+        raise
     renamed = tuple(names.get(term, term) for term in found.estimates.names)
     return found, replace(found.estimates, names=renamed), lags
+
+
+def _in_names(text: str, names: Mapping[str, str]) -> str:
+    """A message about columns made here, under the names that the user gave to W."""
+    for column, name in names.items():
+        text = text.replace(column, name)
+    return text
 
 
 def _correlations(

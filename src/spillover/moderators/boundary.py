@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from spillover.errors import AssumptionWarning, DesignError, OptionError
+from spillover.errors import AssumptionWarning, DesignError, OptionError, is_amount
 from spillover.inference.estimates import Estimates
 from spillover.inference.multiplicity import SimultaneousBand, romano_wolf, simultaneous_band
 from spillover.models.spec import Groups, Segments
@@ -221,7 +221,7 @@ class _Far:
     legacy: bool
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.power) and self.power >= 0):
+        if not is_amount(self.power, zero=True):
             raise OptionError("power is out of range", got=repr(self.power), expected="a number of zero or more")
 
     def weigh(self, design: DistanceDesign, h: float) -> Any:

@@ -9,7 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from spillover.errors import OptionError, WeakIdentificationWarning, WeightsError, check_option, show_labels
+from spillover.errors import (
+    OptionError,
+    WeakIdentificationWarning,
+    WeightsError,
+    check_level,
+    check_option,
+    show_labels,
+)
 from spillover.inference.estimates import Estimates
 from spillover.models.spec import Groups, Segments
 from spillover.moderators.cautions import SERIAL, cutoff_of, differencing_of, resolve_errors, tell_residuals
@@ -106,8 +113,7 @@ def fit_decay(
             fix='use model="slx", which takes both',
         )
     check_draws(draws, seed)
-    if not 0.0 < level < 1.0:
-        raise OptionError("a confidence level is a share between 0 and 1", got=str(level), fix="use 0.95 for 95 %")
+    check_level(level)
     options: dict[str, Any] = {
         "treatment": treatment,
         "lagged": lagged,

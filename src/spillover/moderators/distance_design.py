@@ -119,7 +119,7 @@ def build_distance_design(
         )
     names = parse_formula(formula).names
     chosen = _one_of(treatment, names, "treatment") if treatment is not None else names[0]
-    others = [_one_of(name, names, "lagged") for name in lagged or ()]
+    others = [_one_of(name, names, "lagged") for name in ((lagged,) if isinstance(lagged, str) else lagged or ())]
     spilling = tuple(dict.fromkeys([chosen, *others]))
     used = effects or ("two-way" if panel.shape[1] > 1 else "none" if groups is None else "time")
     apart = distances_of(panel, distances)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import AlignmentError, OptionError, WeightsError, show_labels
+from spillover.errors import AlignmentError, OptionError, WeightsError, is_amount, show_labels
 from spillover.panel.panel import Panel
 from spillover.panel.wording import near_misses
 from spillover.typing import FloatArray
@@ -190,7 +190,7 @@ def measure_distances(source: Any, reach_km: float | None = None, **places: Any)
         matrix = np.zeros((n, n))
         matrix[i, j] = matrix[j, i] = km
         return Distances(points.regions, matrix, what, points=points, notes=points.notes)
-    if not (np.isfinite(reach_km) and reach_km > 0):
+    if not is_amount(reach_km):
         raise OptionError("reach_km is out of range", got=repr(reach_km), expected="km above zero")
     i, j, km = points.pairs_within(reach_km)
     links = sp.csr_matrix((np.r_[km, km], (np.r_[i, j], np.r_[j, i])), shape=(n, n))
@@ -229,35 +229,57 @@ def read_distances(
 def from_travel_times(times: TravelTimes, what: str | None = None) -> Distances:
     """Distances from travel times: what reaches a region comes from the origins."""
     to = sp.csr_matrix(times.matrix.T)
-    alone = [times.regions[i] for i in np.flatnonzero(np.diff(to.indptr) == 0)]
-    if alone:
-        raise WeightsError(
-            "regions that nothing connects with the others",
-            got=show_labels(alone),
-            expected="a distance from at least one other region",
-            fix="leave them out with panel.select(regions=…), or connect them",
-        )
     lost = times.n * (times.n - 1) - to.nnz
     notes = (*times.notes, f"{lost} ordered pairs without a connection") if lost else times.notes
     reach = np.inf if times.cutoff is None else float(times.cutoff)
     matrix = times.dense().T.copy() if times.n <= ALL_PAIRS_LIMIT and times.cutoff is None else to
-    return Distances(times.regions, matrix, what or times.kind, times.unit, reach, notes=notes)
+    found = Distances(times.regions, matrix, what or times.kind, times.unit, reach, notes=notes)
+    check_connected(found)
+    return found
+
+
+def check_connected(distances: Distances) -> None:
+    """`WeightsError` names the regions that no other region reaches."""
+    alone = [distances.regions[i] for i in np.flatnonzero(np.isinf(distances.nearest))]
+    if alone:
+        short = np.isfinite(distances.reach)
+        raise WeightsError(
+            "regions that nothing connects with the others",
+            got=show_labels(alone),
+            expected="a distance from at least one other region"
+            + (f", within {distances.reach:g} {distances.unit}" if short else ""),
+            fix="leave them out with panel.select(regions=…), or connect them"
+            + (", or take a longer reach" if short else ""),
+        )
 
 
 def distances_of(panel: Panel, given: Any = None) -> Distances:
     """Distances aligned to a panel: those given (`Distances`, `TravelTimes`, a table or its path), or of its map."""
+    found = _given(panel, given).align(panel.regions)
+    check_connected(found)
+    return found
+
+
+def _given(panel: Panel, given: Any) -> Distances:
     if given is None:
         return measure_distances(panel)
     if isinstance(given, Distances):
-        return given.align(panel.regions)
+        return given
     if isinstance(given, Points):
-        return measure_distances(given).align(panel.regions)
+        return measure_distances(given)
     if isinstance(given, TravelTimes):
-        return from_travel_times(given).align(panel.regions)
+        return from_travel_times(given)
     if hasattr(given, "standardisation"):
         raise OptionError(
             "weights are not distances",
             got=repr(given),
             fix="give a table of distances, or leave distances=… out to measure them on the panel's map",
         )
-    return read_distances(given).align(panel.regions)
+    if isinstance(given, np.ndarray):
+        raise OptionError(
+            "an array of distances does not say which row is which region",
+            got=f"an array of shape {given.shape}",
+            expected="a data frame with region ids on both sides",
+            fix="pd.DataFrame(array, index=ids, columns=ids)",
+        )
+    return read_distances(given)

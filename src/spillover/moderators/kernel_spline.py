@@ -10,13 +10,14 @@ import numpy as np
 from scipy.interpolate import BSpline
 from scipy.optimize import minimize_scalar
 
-from spillover.errors import DesignError, OptionError
+from spillover.errors import DesignError, OptionError, check_level
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.inference.multiplicity import SimultaneousBand, simultaneous_band
 from spillover.models.columns import least_squares
 from spillover.models.spec import Groups, Segments
 from spillover.moderators.cautions import cutoff_of, differencing_of, resolve_errors, tell_residuals
+from spillover.moderators.decay_null import check_draws
 from spillover.moderators.distance_design import DistanceDesign, build_distance_design
 from spillover.moderators.monotone import REFERENCE
 from spillover.moderators.residual_checks import ResidualChecks, check_residuals
@@ -127,6 +128,8 @@ def fit_kernel_spline(
     if isinstance(knots, bool) or not isinstance(knots, int) or not 4 <= knots <= 40:
         raise OptionError("knots", got=repr(knots), expected="a whole number from 4 to 40")
     options: dict[str, Any] = {"treatment": treatment, "effects": effects, "groups": groups, "segments": segments}
+    check_draws(draws, seed)
+    check_level(level)
     design = build_distance_design(formula, panel, distances, **options)
     reach = _reach(reach_km, design)
     smooth = _smooth(design, reach, knots)

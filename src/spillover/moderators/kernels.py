@@ -22,7 +22,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from spillover.errors import OptionError, check_option
+from spillover.errors import OptionError, check_option, is_amount
 from spillover.typing import FloatArray
 
 Law: TypeAlias = Literal["exponential", "power", "shifted", "stretched"]
@@ -49,7 +49,7 @@ class Kernel:
 
     def __post_init__(self) -> None:
         check_option("kernel", self.law, LAWS)
-        if not (np.isfinite(self.minimum_km) and self.minimum_km > 0):
+        if not is_amount(self.minimum_km):
             raise OptionError("minimum_km is out of range", got=repr(self.minimum_km), expected="km above zero")
 
     @property

@@ -35,6 +35,18 @@ def pair_effects(fit: DecayFit) -> FloatArray:
     return np.asarray(effects)
 
 
+def add_up(effects: FloatArray, logarithm: bool) -> FloatArray:
+    """(n,) what each sender (column) brings to all receivers together.
+
+    Where the outcome is a logarithm each receiver's relative change e^x − 1 is added, since logarithms of different
+    regions do not add up to one.
+
+    >>> add_up(np.log([[1.0, 1.0], [2.0, 1.0], [2.0, 1.0]]), logarithm=True).round(6).tolist()  # twice +100 %
+    [2.0, 0.0]
+    """
+    return np.asarray((np.expm1(effects) if logarithm else effects).sum(axis=0))
+
+
 def treatment_change(fit: DecayFit) -> FloatArray:
     """(n,) last less first period of the treatment's term; its distance from the mean in a cross-section."""
     columns = fit.design.columns

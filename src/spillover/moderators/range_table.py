@@ -95,6 +95,8 @@ def read_table(
     try:
         pairs = np.asarray(bands, dtype=float)
         lows, highs = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+        if not pairs.ndim:
+            raise TypeError
     except (TypeError, ValueError):
         raise OptionError(
             title,

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from spillover.errors import DesignError, EstimationError, OptionError, check_option
+from spillover.errors import DesignError, EstimationError, OptionError, check_option, is_amount
 from spillover.models.columns import least_squares
 from spillover.models.robust import choose_lags, near_products, wendland_kernel
 from spillover.moderators.distances import Distances
@@ -36,7 +36,7 @@ class ErrorModel:
 
     def __post_init__(self) -> None:
         check_option("covariance", self.kind, COVARIANCES)
-        if self.cutoff is not None and not (np.isfinite(self.cutoff) and self.cutoff > 0):
+        if self.cutoff is not None and not is_amount(self.cutoff):
             raise OptionError("cutoff_km is out of range", got=repr(self.cutoff), expected="a distance above zero")
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy.interpolate import CubicHermiteSpline
 
-from spillover.models.likelihood import determinant_slopes, gaussian, log_determinant
+from spillover.models.likelihood import determinant_slopes, gaussian
 from spillover.numerics.engine import WeightsEngine
 from spillover.typing import FloatArray
 
@@ -102,8 +102,3 @@ def concentrated(
     slopes = np.array([determinant_slopes(engine, float(node), unit_roots) for node in nodes])
     slope = CubicHermiteSpline(nodes, slopes[:, 0], slopes[:, 1])
     return ConcentratedLikelihoods(m, t_star, slope, slope.antiderivative(), inside, rho)
-
-
-def absolute_level(engine: WeightsEngine, t_star: int, unit_roots: int, start: float) -> float:
-    """T* LD(start): what `ConcentratedLikelihoods` leaves out of ℓ."""
-    return t_star * float(log_determinant(engine, start, unit_roots))

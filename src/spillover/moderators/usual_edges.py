@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spillover.errors import DesignError
 from spillover.moderators.distances import Distances
 
 RINGS = (0.0, 1.0, 2.0, 4.0, 6.0, 10.0)
@@ -39,6 +40,12 @@ def usual_rings(distances: Distances) -> tuple[float, ...]:
         left_over = np.isfinite(distances.reach) or data.size - upper >= LEFT_OVER * data.size
         if inside and edge <= distances.reach and (left_over or len(kept) == 1):
             kept.append(edge)
+    if len(kept) == 1:
+        raise DesignError(
+            "the reach of the distances leaves no room for rings of the usual size",
+            got=f"a reach of {distances.reach:g} {distances.unit}; the first ring would end at {edges[1]:g}",
+            fix="give the edges of rings yourself, or take a longer reach",
+        )
     return tuple(kept)
 
 

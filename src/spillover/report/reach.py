@@ -260,7 +260,8 @@ def network_map(result: StudyResult) -> tuple[Choropleth, ...]:
     found = result.distance
     if found is None or not any(value is not None for value in found.sent):
         return ()
-    values = tuple(told(found, value) for value in found.sent)
+    times = 100.0 if split_term(found.outcome)[1] else 1.0  # shares of the outcome to percent
+    values = tuple(None if value is None else times * float(value) for value in found.sent)
     links = tuple((str(row["sender"]), str(row["receiver"]), float(row["effect"])) for row in found.links[:ARROWS])
     return (
         Choropleth(

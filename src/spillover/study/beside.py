@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from spillover.errors import SpilloverError
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 MAPS = (".geojson", ".gpkg", ".shp")
 _TABLES = (".csv", ".tsv", ".txt", ".gal", ".gwt")
 _LARGEST = 20_000_000  # bytes of a file that is looked into
 _MOST = 40  # files that are looked into
+_SQUARE = 2_000  # regions of a table whose numbers are looked at
+_DETOURS = 200  # regions between, of the rule that no detour is shorter
+_SLACK = 1.05  # tables of rail km are rounded, and made from several sources
+_SPREAD = 4.0  # distances differ by more than this
 
 
 @dataclass(frozen=True)
@@ -116,9 +125,27 @@ def _look_into(path: Path) -> tuple[Found, set[str], bool] | None:
         edge_columns=() if usual else columns,
         both_ways=is_list and weights.runs_one_way,
         has_islands=bool(weights.islands),
-        is_distance=any(word in path.stem.lower() for word in ("dist", "_km", "km_", "travel")),
+        is_distance=any(word in path.stem.lower() for word in ("dist", "_km", "km_", "travel"))
+        or seems_distance(weights.matrix),
     )
     return found, set(weights.regions), not is_list
+
+
+def seems_distance(matrix: sp.csr_matrix) -> bool:
+    """Whether all pairs have a number, the numbers differ much, and no detour is shorter than the direct way.
+
+    Weights that fall with distance break the last rule: two near regions weigh more on each other than either does on
+    a third. At most `_DETOURS` regions between are tried.
+    """
+    n = matrix.shape[0]
+    if not 3 <= n <= _SQUARE or matrix.nnz < n * (n - 1):
+        return False
+    d = np.asarray(matrix.todense(), dtype=float)
+    apart = d[~np.eye(n, dtype=bool)]
+    if d.diagonal().any() or apart.min() <= 0 or apart.max() < _SPREAD * apart.min():
+        return False
+    between = range(0, n, max(1, n // _DETOURS))
+    return all(bool((d <= (d[:, [k]] + d[[k], :]) * _SLACK).all()) for k in between)
 
 
 def _is_usual_list(path: Path) -> bool:

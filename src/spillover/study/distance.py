@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spillover.errors import AlignmentError, SpilloverError, WeightsError, show_labels
+from spillover.errors import AlignmentError, SpilloverError, show_labels
 from spillover.models.formula import parse_formula
 from spillover.panel.panel import Panel
 from spillover.panel.wording import count_of, near_misses
@@ -128,7 +128,7 @@ def plan_distance(section: DistanceSection, main: ModelSection, panel: Panel) ->
 
 def _distances(section: DistanceSection, panel: Panel) -> Distances:
     """The distances among the regions of the panel, all of them connected with somebody."""
-    from spillover.moderators.distances import from_travel_times, measure_distances, read_distances
+    from spillover.moderators.distances import check_connected, from_travel_times, measure_distances, read_distances
     from spillover.study.proximity import travel_times
 
     if section.kind == "straight":
@@ -161,18 +161,5 @@ def _distances(section: DistanceSection, panel: Panel) -> Distances:
             fix="leave these regions out of the distances (exclude = […]), or give a table of all regions",
         )
     found = found.subset(panel.regions)
-    lonely = [region for region, near in zip(found.regions, found.nearest, strict=True) if near == float("inf")]
-    if lonely:
-        raise WeightsError(
-            "regions that nothing connects with the others",
-            got=show_labels(lonely),
-            expected=f"a distance from at least one other region{_within(section)}",
-            fix="leave them out of the distances (exclude = […]), connect them, or take a longer reach",
-        )
+    check_connected(found)
     return found
-
-
-def _within(section: DistanceSection) -> str:
-    if section.kind == "straight" and section.reach_km is not None:
-        return f", within {section.reach_km:g} km"
-    return "" if section.cutoff_minutes is None else f", within {section.cutoff_minutes:g} minutes"

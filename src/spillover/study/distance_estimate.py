@@ -15,7 +15,7 @@ from spillover.moderators.compare_kernels import KernelComparison, compare_kerne
 from spillover.moderators.decay import fit_decay
 from spillover.moderators.decay_result import DecayFit
 from spillover.moderators.kernel_spline import KernelSpline, fit_kernel_spline
-from spillover.moderators.pair_effects import MOST_REGIONS, pair_effects, treatment_change
+from spillover.moderators.pair_effects import MOST_REGIONS, add_up, pair_effects, treatment_change
 from spillover.moderators.rings import RingFit, fit_rings
 from spillover.panel.panel import Panel
 from spillover.study.distance import DistancePlan
@@ -213,7 +213,8 @@ def _network(found: FoundReach, whole: Panel) -> tuple[tuple[float | None, ...],
     if len(regions) > MOST_REGIONS:
         return (), (), f"With more than {MOST_REGIONS:,} regions it is not told who gives to whom."
     given: FloatArray = pair_effects(decay) * treatment_change(decay)[None, :]
-    sent = dict(zip(regions, given.sum(axis=0).tolist(), strict=True))
+    logarithm = split_term(found.plan.formula.partition("~")[0].strip())[1]
+    sent = dict(zip(regions, add_up(given, logarithm).tolist(), strict=True))
     top = np.argsort(-np.abs(given), axis=None, kind="stable")[:LINKS]
     receivers, senders = np.unravel_index(top, given.shape)
     matrix = decay.design.distances.matrix

@@ -41,6 +41,7 @@ _PHRASES: tuple[tuple[str, str, str], ...] = (
         "add the missing edge to the table of edges",
         "add the missing edge to the table of edges",
     ),
+    (r"\(exclude = \[…\]\)", "(exclude = […])", "(--exclude ID)"),
     (r"\breach_km=…", "reach_km = …", "--reach-km KM"),
     (r"\bsearch_km\b", "search", "search"),
     (r"\(minimum_km\)", "(minimum = …)", "(in a study file)"),

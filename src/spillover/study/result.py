@@ -154,7 +154,8 @@ class DistanceReach(Frozen):
     boundary_facts: Row  # distance, lower, resampled_low, resampled_high
     spline: tuple[Row, ...]
     kernels: tuple[Row, ...]
-    sent: tuple[Number, ...]  # by region of the panel: what its own change brought to all others; empty without a map
+    sent: tuple[Number, ...]  # by region of the panel: what its own change brought to all others, as shares
+    # of the outcome where that is a logarithm; empty without a decay
     links: tuple[Row, ...]  # sender, receiver, effect, distance
     span: str  # the change that `sent` and `links` are of: "2011 to 2016"; empty for a cross-section
     no_links: str  # why there are none

@@ -35,7 +35,7 @@ class CrossingLinks:
 
 def labels_of(regions: tuple[str, ...], groups: Mapping[str, str]) -> tuple[str, ...]:
     """The group of each region; `AlignmentError` names the regions without one."""
-    lost = [region for region in regions if not groups.get(region)]
+    lost = [region for region in regions if groups.get(region) in (None, "")]
     if lost:
         raise AlignmentError(
             f"{len(lost)} regions have no group",
@@ -43,7 +43,7 @@ def labels_of(regions: tuple[str, ...], groups: Mapping[str, str]) -> tuple[str,
             expected="one group for every region",
             fix='give groups={region: group} with all of them, for example dict(zip(panel.regions, panel.groups["…"]))',
         )
-    return tuple(groups[region] for region in regions)
+    return tuple(str(groups[region]) for region in regions)
 
 
 def crossing_links(weights: SpatialWeights, labels: tuple[str, ...]) -> CrossingLinks:

@@ -34,25 +34,28 @@ def as_text(value: Any) -> str:
     return "" if text in ("<NA>", "NaT") and not isinstance(value, str) else text
 
 
-def as_region_ids(values: Iterable[Any], where: str) -> tuple[str, ...]:
+def as_region_ids(values: Iterable[Any], where: str, what: str = "region") -> tuple[str, ...]:
     """Ids as text, in the given order; `WeightsError` if one is blank or occurs twice. `where` names the source."""
     ids = tuple(whole_ids([as_text(value) for value in values]))
     blank = [str(i + 1) for i, region in enumerate(ids) if not region]
     if blank:
         raise WeightsError(
-            f"blank region ids in {where}",
+            f"blank {what} ids in {where}",
             got="entries " + show_labels(blank),
-            expected="an id for every region",
+            expected=f"an id for every {what}",
             causes=("empty rows at the end of a spreadsheet", "the wrong column was taken for the ids"),
         )
     repeated = sorted(region for region, count in Counter(ids).items() if count > 1)
     if repeated:
         raise WeightsError(
-            f"region ids in {where} are not unique",
+            f"{what} ids in {where} are not unique",
             got=show_labels(repeated),
-            expected="every region once",
-            causes=("a region that consists of several rows or shapes", "a region × year table instead of regions"),
-            fix="keep one row per region (dissolve several shapes of one region into one)",
+            expected=f"every {what} once",
+            causes=("a region that consists of several rows or shapes", "a region × year table instead of regions")
+            if what == "region"
+            else (),
+            fix=f"keep one row per {what}"
+            + (" (dissolve several shapes of one region into one)" if what == "region" else ""),
         )
     return ids
 

@@ -39,7 +39,8 @@ def locate(
     regions : name of the id column, or the n ids of an array.
     lonlat : whether coordinates are degrees (else plane km). Needed for arrays and for columns whose names do not
         say it; maps say it by their coordinate reference system, and a projected map is measured on the globe like
-        any other. Coordinates of a map without a reference system are taken as plane km, which is noted.
+        any other. A map without a reference system counts as degrees where its numbers can be degrees, else as plane
+        km, as in `read_panel`; noted. `lonlat=False` says that small numbers are km.
 
     Raises
     ------
@@ -132,16 +133,21 @@ def _locate_panel(panel: Panel, coordinates: Sequence[str] | None, lonlat: bool 
 
 
 def _locate_map(frame: Any, ids: tuple[str, ...], lonlat: bool | None) -> Points:
-    """Centroids of a GeoDataFrame, in its own order; computed as those of a panel."""
+    """Centroids of a GeoDataFrame, in its own order; read and computed as those of a panel."""
+    from spillover.panel.geometry import settle_crs
+
     labels = np.array(ids, dtype=object)
     missing = (frame.geometry.isna() | frame.geometry.is_empty).to_numpy()
     if missing.any():
         raise WeightsError("some regions have no shape on the map", got=show_labels(labels[missing]))
     order = np.argsort(labels, kind="stable")
-    shapes = frame[[frame.geometry.name]].set_axis(list(ids), axis=0).iloc[order]
+    notes: list[str] = []
+    found = settle_crs(frame.geometry.iloc[order], "the map", notes) if lonlat is None else frame.iloc[order]
+    shapes = found[[found.geometry.name]].set_axis([ids[k] for k in order], axis=0)
     panel = Panel(regions=tuple(shapes.index), periods=(0,), variables={}, geometry=shapes, is_panel=False)
     points = _centroids(panel, lonlat)
-    return replace(points, regions=ids, coordinates=points.coordinates[np.argsort(order)])
+    at = points.coordinates[np.argsort(order)]
+    return replace(points, regions=ids, coordinates=at, notes=tuple(notes) or points.notes)
 
 
 def _centroids(panel: Panel, lonlat: bool | None) -> Points:

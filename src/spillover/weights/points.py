@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 EARTH_RADIUS_KM = 6371.0088
 """Mean radius of the earth (IUGG): great-circle distances are those on this sphere."""
 
+FURTHEST_KM = float(np.pi) * EARTH_RADIUS_KM
+"""Half the circumference: no two places are further apart."""
+
 TIE = 1e-9
 """Distances whose ratio is this close to one are equal: they differ by rounding only (6 mm on a globe's radius)."""
 
@@ -59,6 +62,8 @@ class Points:
             )
         if self.lonlat:
             self._check_degrees(coordinates)
+        elif len(coordinates):
+            self._check_km(coordinates)
         object.__setattr__(self, "coordinates", coordinates)
 
     def _check_degrees(self, coordinates: FloatArray) -> None:
@@ -72,6 +77,17 @@ class Points:
                 expected="longitude first, latitude second, latitude between −90 and 90",
                 causes=("longitude and latitude are swapped", "coordinates of a projected map in metres"),
                 fix="swap the columns, or say lonlat=False for plane coordinates in km",
+            )
+
+    def _check_km(self, coordinates: FloatArray) -> None:
+        wide, high = np.ptp(coordinates, axis=0)
+        if max(wide, high) > FURTHEST_KM:
+            raise WeightsError(
+                "plane coordinates are further apart than two places on the earth can be",
+                got=f"{wide:g} from west to east, {high:g} from south to north",
+                expected=f"km, at most {FURTHEST_KM:,.0f} apart",
+                causes=("coordinates of a projected map in metres, whose reference system was lost",),
+                fix="divide them by 1000, or give the map its reference system",
             )
 
     @cached_property

@@ -108,6 +108,7 @@ def connect_nearest(
     _, nearest = nodes.tree.query(points.positions, k=list(range(1, count + 1)))
     region, node = np.repeat(np.arange(len(points.regions)), count), chosen[nearest.ravel()]
     km = _distances(points, network.places, region, node)
+    _check_overlap(points, nodes, km.reshape(-1, count)[:, 0])
     if limit_km is not None:
         _check_near(points.regions, km.reshape(-1, count)[:, 0], float(limit_km))
     places = "node" if count == 1 else f"{count} nodes"
@@ -178,6 +179,19 @@ def _distances(regions: Points, nodes: Points, region: IntArray, node: IntArray)
     joint = Points(ids, np.vstack([regions.coordinates[region], nodes.coordinates[node]]), regions.lonlat)
     half = len(region)
     return joint.distances(np.arange(half), half + np.arange(half))
+
+
+def _check_overlap(regions: Points, nodes: Points, km: FloatArray) -> None:
+    """All regions further from the network than regions and network are wide: they lie in different places."""
+    wide = max(float(np.linalg.norm(np.ptp(each.positions, axis=0))) for each in (regions, nodes))
+    if len(regions.regions) > 1 and len(nodes.regions) > 1 and km.min() > wide:
+        raise WeightsError(
+            "regions and network lie in different places",
+            got=f"the region nearest to a node, {regions.regions[int(km.argmin())]}, is {km.min():.0f} km away; "
+            f"regions and network are at most {wide:.0f} km wide",
+            causes=("longitude and latitude are swapped in one of them", "the network of another country"),
+            fix="look at the coordinates of the nodes",
+        )
 
 
 def _check_near(regions: tuple[str, ...], km: FloatArray, limit: float) -> None:

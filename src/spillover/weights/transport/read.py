@@ -94,7 +94,7 @@ def _read_nodes(
     table: RawTable, node: str, coordinates: tuple[str, str], lonlat: bool
 ) -> tuple[tuple[str, ...], Points]:
     ids, _ = to_ids(table, node, "node")
-    names = as_region_ids(ids, f"the nodes of {table.source}")
+    names = as_region_ids(ids, table.source, "node")
     columns = [_numbers(table, name, "coordinate") for name in coordinates]
     return names, Points(names, np.column_stack(columns), lonlat)
 

@@ -54,7 +54,7 @@ class TravelTimes:
                 for k in np.flatnonzero(bad)
             )
             raise WeightsError(
-                "travel times that are negative or no numbers",
+                f"{'travel times' if self.unit == 'minutes' else 'distances'} that are negative or no numbers",
                 got=show_labels(told),
                 expected=f"finite {self.unit} of zero or more; pairs that cannot be reached are left out",
                 causes=("a code such as −1 or −9 for pairs without a connection", "blank cells"),
@@ -131,7 +131,7 @@ def read_travel_times(
     """
     where = Path(table).name if isinstance(table, str | os.PathLike) else "the data frame"
     if isinstance(table, str | os.PathLike):
-        grid = read_grid(check_file(table, TABLE_SUFFIXES, "the table of travel times"))
+        grid = read_grid(check_file(table, TABLE_SUFFIXES, "the table of travel times or distances"))
     else:
         grid = frame_grid(as_frame(table))
     columns = edge_columns(grid[0], start, end, value) if start in grid[0] and end in grid[0] else None
@@ -160,6 +160,13 @@ def _from_list(grid: Grid, columns: tuple[int, int, int | None], where: str, uni
         i, j, values = np.r_[i, j], np.r_[j, i], np.r_[values, values]
     apart = i != j
     i, j, values = i[apart], j[apart], values[apart]
+    if len(i) > 1 and not np.isin(j * len(regions) + i, i * len(regions) + j).any():
+        raise WeightsError(
+            f"{where} names no pair in both directions, so nothing would lead back",
+            got=f"{len(i)} pairs, such as {regions[i[0]]} → {regions[j[0]]}",
+            causes=("a list that names every pair once",),
+            fix="say both_ways=True, or add the ways back (inf where there is none)",
+        )
     keys, counts = np.unique(i * len(regions) + j, return_counts=True)
     if (counts > 1).any():
         twice = [f"{regions[key // len(regions)]} → {regions[key % len(regions)]}" for key in keys[counts > 1]]
