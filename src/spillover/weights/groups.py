@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import AlignmentError, WeightsError, show_labels
+from spillover.errors import AlignmentError, OptionError, WeightsError, show_labels
 from spillover.typing import IntArray
 from spillover.weights.islands import apply_island_policy
 from spillover.weights.standardise import standardise
@@ -35,6 +35,16 @@ class CrossingLinks:
 
 def labels_of(regions: tuple[str, ...], groups: Mapping[str, str]) -> tuple[str, ...]:
     """The group of each region; `AlignmentError` names the regions without one."""
+    if not isinstance(groups, Mapping):
+        raise OptionError(
+            "groups are given by region",
+            got=type(groups).__name__,
+            expected="region → name of its group: the order of a list says nothing about regions",
+            fix="give dict(zip(panel.regions, names)), or name a grouping of the panel",
+        )
+    unnamed = [f"{region}: {groups[region]!r}" for region in regions if not isinstance(groups.get(region) or "", str)]
+    if unnamed:
+        raise OptionError("names of groups are texts", got=show_labels(unnamed), fix="write them as text: str(code)")
     lost = [region for region in regions if not groups.get(region)]
     if lost:
         raise AlignmentError(
