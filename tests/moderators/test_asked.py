@@ -126,6 +126,8 @@ def test_other_things_asked_for_in_vain() -> None:
         so.moderate(F, PANEL, W, pairs=W, **X)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="seed"):
         so.fit_threshold(F, PANEL, W, threshold="z", switching="log(x)", bootstrap=None, seed=-1)
+    with pytest.raises(OptionError, match="at most 100,000"):
+        so.fit_threshold(F, PANEL, W, threshold="z", switching="log(x)", bootstrap="period", draws=10**9)
     ties = PANEL.with_variables({"rating": np.round(PANEL["z"]).clip(0, 2)})
     with pytest.raises(DesignError, match=r"too few distinct values[\s\S]*ties everywhere"):
         so.fit_smooth_transition(F, ties, W, threshold="rating", switching="log(x)")

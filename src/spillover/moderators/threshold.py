@@ -33,6 +33,7 @@ from spillover.typing import CovarianceName, Effects, FloatArray, ModelName, Pro
 from spillover.weights.weights import SpatialWeights
 
 FEWEST_VALUES = 10  # distinct values of q between the trimmed ends; fewer are groups, not a continuum
+MOST_DRAWS = 100_000  # the third digit of any p-value; more only takes memory
 FEWEST_PERIODS = 10  # for whole-period multipliers, of which each period gives one
 GRID_NUMBERS = 60_000_000  # numbers of the masked columns of a grid: 480 MB
 
@@ -270,6 +271,10 @@ def _check_options(spec: ModelSpec, asked: Asked) -> None:
         check_option("bootstrap", asked.bootstrap, get_args(Bootstrap))
         if asked.draws < 99:
             raise OptionError("too few draws for a p-value", got=str(asked.draws), expected="at least 99")
+        if not isinstance(asked.draws, int) or asked.draws > MOST_DRAWS:
+            raise OptionError(
+                "that many draws are no number to wait for", got=repr(asked.draws), expected=f"at most {MOST_DRAWS:,}"
+            )
 
 
 def find_switching(columns: Sequence[Column], asked: Sequence[str]) -> tuple[int, ...]:
