@@ -108,6 +108,42 @@ def test_other_regions_and_other_objects() -> None:
         Exposure(WEIGHTS["near"], np.ones(29))
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"outcome": None}, "outcome: NoneType"),
+        ({"mediators": {"a": 3}}, "mediator 'a': int"),
+        ({"mediators": {3: "m1 ~ x"}}, "name 3: int"),
+        ({"treatment": ["x"]}, "treatment: list"),
+        ({"controls": [3]}, "control 3: int"),
+        ({"panel": PANEL.to_frame()}, "not a Panel"),
+        ({"mediators": {"Total": "m1 ~ x"}}, "names that channels cannot have"),
+        ({"outcome": " ~ m1"}, "has no response"),
+        ({"outcome": "y ~ m1 + m1:m1", "at": {"m1": float("nan")}}, "no finite number"),
+        ({"outcome": "y ~ m1 + m1:m1", "at": {"m1": "high"}}, "no finite number"),
+        ({"outcome_parts": "m1"}, "part of the outcome index"),
+    ],
+)
+def test_what_is_no_text_is_refused_before_anything_is_read(asked: dict[str, object], said: str) -> None:
+    given = {"outcome": "y ~ m1", "mediators": {"a": "m1 ~ x"}, "treatment": "x", "panel": PANEL, "lag": 0}
+    with pytest.raises(SpilloverError, match=said):
+        mediate(**{**given, **asked})  # type: ignore[arg-type]
+
+
+def test_seeds_draws_and_absorbed_mediators_are_refused_in_the_users_words() -> None:
+    found = mediate("y ~ m1", {"a": "m1 ~ x"}, "x", PANEL, lag=0)
+    for seed in (-1, "a"):
+        with pytest.raises(OptionError, match="seed"):
+            found.effects(method="simulation", seed=seed)  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="seed"):
+            found.bootstrap(99, seed=seed)  # type: ignore[arg-type]
+    with pytest.raises(SpilloverError, match="too few draws"):
+        found.effects(method="simulation", draws=100.5)  # type: ignore[arg-type]
+    constant = PANEL.with_variables({"k": np.ones(PANEL.shape)})
+    with pytest.raises(DesignError, match="equation of 'a': the outcome 'k' is"):
+        mediate("y ~ k", {"a": "k ~ x"}, "x", constant, lag=0)
+
+
 def test_a_cross_section_has_no_lag_and_says_so() -> None:
     panel = simulate_system(three_weights(60), 1, seed=2)
     section = Panel(panel.regions, panel.periods, panel.variables, is_panel=False)

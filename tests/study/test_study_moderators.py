@@ -256,6 +256,7 @@ def add_rating(table: Path) -> None:
         ),
         ('variable = "rd_share"', 'variable = "rd_share"\nbootstrap = "period"', "ten periods or more"),
         ("draws = 99", "draws = 20", "expected 99 or more"),
+        ("draws = 99", "draws = 1000000000", "expected 100000 or less"),
         ("base = 2011\n", "", "changes over time"),
         ("base = 2011\n", "base = 1999\n", "1999"),
         ("[moderators]\n", '[moderators]\nweights = "far"\n', "[moderators] weights: 'far' is not in [[weights]]"),

@@ -10,6 +10,7 @@ import numpy as np
 
 from spillover.errors import AssumptionWarning, EstimationError
 from spillover.inference.estimates import Estimates
+from spillover.inference.seeds import check_seed
 from spillover.typing import FloatArray
 
 MANY_DISCARDED = 0.05  # share of inadmissible draws above which a normal law around the estimate is doubtful
@@ -70,9 +71,11 @@ def draw_points(estimates: Estimates, draws: int, seed: int) -> FloatArray:
 
     Raises `EstimationError` for fewer than 100 draws.
     """
-    if draws < 100:
-        raise EstimationError("too few draws for an interval", got=str(draws), expected="at least 100")
-    rng = np.random.Generator(np.random.PCG64(seed))
+    if not isinstance(draws, int | np.integer) or draws < 100:
+        raise EstimationError(
+            "too few draws for an interval", got=repr(draws), expected="a whole number of at least 100"
+        )
+    rng = np.random.Generator(np.random.PCG64(check_seed(seed)))
     normal = rng.standard_normal((draws, estimates.values.size))
     if estimates.df is not None:
         normal *= np.sqrt(estimates.df / rng.chisquare(estimates.df, size=(draws, 1)))

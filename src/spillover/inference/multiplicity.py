@@ -14,6 +14,7 @@ from scipy import optimize, stats
 
 from spillover.errors import EstimationError, OptionError, check_level, check_option
 from spillover.inference.estimates import Estimates
+from spillover.inference.seeds import check_seed
 from spillover.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -257,6 +258,4 @@ def _put_back(like: FloatArray, tested: IntArray, order: IntArray, adjusted: Flo
 
 
 def _generator(seed: int) -> np.random.Generator:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise OptionError("a seed is a whole number of zero or more", got=repr(seed), fix="use seed=1")
-    return np.random.default_rng(int(seed))
+    return np.random.default_rng(check_seed(seed))

@@ -24,6 +24,7 @@ from spillover.errors import (
     SpilloverWarning,
     show_labels,
 )
+from spillover.inference.seeds import check_seed
 from spillover.mechanisms.equation import Equation
 from spillover.mechanisms.estimate import Settings, fit_equation
 from spillover.mechanisms.sample import Sample, Weights, column_name, term_column
@@ -96,7 +97,7 @@ def resample(
         tuple(_scale(fit) for fit in fits),
         labels,
     )
-    children = np.random.SeedSequence(seed).spawn(draws)
+    children = np.random.SeedSequence(check_seed(seed)).spawn(draws)
     tasks = [children[i : i + CHUNK] for i in range(0, draws, CHUNK)]
     found: list[FloatArray | None] = []
     results = map(plan.play, tasks) if executor is None else executor.map(plan.play, tasks)

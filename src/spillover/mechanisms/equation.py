@@ -77,6 +77,8 @@ def _parse(name: str, text: str) -> Equation:
     sides = split_at(text, "~")
     if len(sides) != 2:
         raise FormulaError("an equation has one ~ between response and regressors", got=text, expected=EXAMPLE)
+    if not sides[0].strip():
+        raise FormulaError("the equation has no response", got=text, expected=EXAMPLE)
     response = parse_formula(f"{sides[0]} ~ unread_").response
     terms: list[Term] = []
     feedback, intercept = None, True

@@ -87,4 +87,5 @@ def _told(error: SpilloverError, equation: Equation, columns: Mapping[str, str])
     text = str(error)
     for column, name in columns.items():
         text = text.replace(f"`{column}`", name)
+    text = text.replace(f"`{column_name(equation.response)}`", equation.response)
     return type(error)(f"equation of {equation.name!r}: {text}")

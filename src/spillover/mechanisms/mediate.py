@@ -15,6 +15,7 @@ from spillover.mechanisms.result import MediationResult
 from spillover.mechanisms.sample import DEFAULT, Sample, Weights, build_sample, resolve_weights
 from spillover.mechanisms.system import System, build_system, check_names
 from spillover.mechanisms.wiring import build_wiring
+from spillover.models.fit import check_kinds
 from spillover.models.formula import plain
 from spillover.models.spec import Groups
 from spillover.panel.panel import Panel, Period
@@ -115,6 +116,7 @@ def mediate(
     Cost: one fit per equation; n ≤ 1,200 an inverse per ρ at most, above probes with their error.
     Sources: Tchetgen Tchetgen & VanderWeele (2012) for interference; LeSage & Pace (2009) for the matrices.
     """
+    check_kinds(panel, None)
     return estimate(
         plan_mediation(
             outcome,
@@ -122,7 +124,7 @@ def mediate(
             treatment,
             panel,
             weights,
-            controls=controls,
+            controls=[controls] if isinstance(controls, str) else controls,
             model=model,
             lag=lag,
             mediator_lag=mediator_lag,
@@ -136,7 +138,7 @@ def mediate(
                 segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
             ),
             at=at,
-            outcome_parts=outcome_parts,
+            outcome_parts=[outcome_parts] if isinstance(outcome_parts, str) else outcome_parts,
         )
     )
 
@@ -159,7 +161,7 @@ def plan_mediation(
     """Read the equations, order them, and put their data together; `mediate` says what everything is."""
     check_option("covariance", settings.covariance, JOINT)
     check_option("model", model, MODELS)
-    _check_shape(mediators)
+    _check_texts(outcome, mediators, treatment, controls, outcome_parts)
     check_names(mediators)
     equations, own = _read(outcome, mediators, treatment, controls, model)
     named = resolve_weights(tuple(equations.values()), panel, weights)
@@ -180,12 +182,26 @@ def estimate(plan: Plan) -> MediationResult:
     return MediationResult(plan.system, plan.sample, plan.settings, fits, estimates, numbers, gap)
 
 
-def _check_shape(mediators: object) -> None:
+def _check_texts(
+    outcome: object, mediators: object, treatment: object, controls: Sequence[object], outcome_parts: Sequence[object]
+) -> None:
+    """Refuse what is no text where a formula or an expression belongs."""
     if not isinstance(mediators, Mapping):
         raise OptionError(
             "mediators are given by name",
             got=type(mediators).__name__,
             expected='{"personnel mobility": "talent ~ hti + W*hti"}',
+        )
+    given = {f"mediator {name!r}": equation for name, equation in mediators.items()} | {"outcome": outcome}
+    texts = {what: e.formula if isinstance(e, EquationOptions) else e for what, e in given.items()}
+    texts |= {f"name {name!r}": name for name in mediators} | {"treatment": treatment}
+    texts |= {f"control {x!r}": x for x in controls} | {f"part of the outcome {x!r}": x for x in outcome_parts}
+    wrong = [what for what, text in texts.items() if not isinstance(text, str)]
+    if wrong:
+        raise OptionError(
+            "outcome, treatment, mediators and controls are texts",
+            got=", ".join(f"{what}: {type(texts[what]).__name__}" for what in wrong),
+            expected='mediate("log(patents)", {"talent": "log(rd_fte)"}, "log(lq)", panel, W)',
         )
 
 
@@ -208,8 +224,6 @@ def _read(
     model: str,
 ) -> tuple[dict[str, Equation], dict[str, Mapping[str, Any]]]:
     """(equations by name, settings of their own); what is a response alone becomes a full equation."""
-    if isinstance(controls, str):
-        controls = (controls,)
     given = {**mediators, OUTCOME: outcome}
     texts = {name: e.formula if isinstance(e, EquationOptions) else e for name, e in given.items()}
     responses = [text.split("~")[0].strip() for name, text in texts.items() if name != OUTCOME]

@@ -132,7 +132,9 @@ def check_names(mediators: Mapping[str, object]) -> None:
     """Refuse an empty system and names that results could not tell apart."""
     if not mediators:
         raise OptionError("a mediation needs a mediator", fix='give mediators={"personnel mobility": "talent ~ hti"}')
-    bad = [name for name in mediators if not name.strip() or name in RESERVED or "→" in name or ":" in name]
+    bad = [
+        name for name in mediators if not name.strip() or name.strip().lower() in RESERVED or "→" in name or ":" in name
+    ]
     if bad:
         raise OptionError(
             "names that channels cannot have",

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from spillover.errors import UnknownColumnError, did_you_mean, show_labels
+from spillover.errors import OptionError, UnknownColumnError, did_you_mean, show_labels
 from spillover.mechanisms.equation import Equation, Term
 from spillover.mechanisms.exposure import Diagonal, Exposure
 from spillover.mechanisms.sample import Sample, Weights
@@ -142,5 +142,7 @@ def _levels(system: System, sample: Sample, at: dict[str, float]) -> dict[str, f
                 expected=show_labels(levels, 12) or "a square or an interaction in one of the equations",
                 fix=did_you_mean(name, [*levels, *by_channel]) or None,
             )
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not np.isfinite(value):
+            raise OptionError(f"the level of {name!r} is no finite number", got=repr(value))
         levels[key] = float(value)
     return levels

@@ -163,14 +163,19 @@ def _evaluate(formula: Formula, panel: Panel) -> tuple[FloatArray, FloatArray]:
         'or panel.select(periods=…); a study file says missing = "drop-regions"',
     )
     for name, values in columns.items():
-        if np.abs(values).max() > LARGEST:
-            raise ValueDomainError(
-                f"values of {name!r} are too large to compute with",
-                got=f"up to {np.abs(values).max():.3g}",
-                expected=f"sizes below {LARGEST:g}",
-                fix="choose another unit",
-            )
+        check_magnitude(name, values)
     return columns[formula.response], np.stack([columns[name] for name in formula.names])
+
+
+def check_magnitude(name: str, values: FloatArray) -> None:
+    """`ValueDomainError` for values whose squares would not be finite."""
+    if np.abs(values).max() > LARGEST:
+        raise ValueDomainError(
+            f"values of {name!r} are too large to compute with",
+            got=f"up to {np.abs(values).max():.3g}",
+            expected=f"sizes below {LARGEST:g}",
+            fix="choose another unit",
+        )
 
 
 def lagged_positions(names: Sequence[str], model: str, lagged: Sequence[str] | None) -> list[int]:

@@ -120,7 +120,7 @@ def fit_spec(
     weights_error: SpatialWeights | None = None,
 ) -> SpatialFit:
     """`fit` for a ready `ModelSpec`."""
-    _check_kinds(panel, weights, weights_x, weights_error)
+    check_kinds(panel, weights, weights_x, weights_error)
     roles = assign_roles(spec, panel.regions, weights, weights_x, weights_error)
     cautions = check_groups(spec, panel, roles, lambda: _check_time_effects(spec, roles))
     engines = [w.engine for w in [*(w for _, w in roles.outcome), roles.error] if w is not None]
@@ -130,7 +130,7 @@ def fit_spec(
     return _fit_aligned(spec, panel, roles, cautions)
 
 
-def _check_kinds(panel: object, weights: object, *others: object) -> None:
+def check_kinds(panel: object, weights: object, *others: object) -> None:
     """Arrays and frames have no region ids to align by: say how to make what is needed."""
     if not isinstance(panel, Panel):
         raise OptionError(

@@ -68,12 +68,12 @@ def plain_columns(
     if model not in _WITHOUT_LAGS:
         if lagged is not None:
             raise OptionError(
-                f"a {model} model has no W x terms, so 'lagged' does not apply", fix="use 'slx', 'sdm' or 'sdem'"
+                f"the model {model!r} has no W x terms, so 'lagged' does not apply", fix="use 'slx', 'sdm' or 'sdem'"
             )
         return columns
     if weights is None:
         raise OptionError(
-            f"a {model} model needs spatial weights",
+            f"the model {model!r} needs spatial weights",
             fix="give weights=spillover.weights.build_contiguity(panel), or model='ols'",
         )
     chosen = formula.names if lagged is None else tuple(find_term(formula, name, "to be lagged") for name in lagged)
@@ -82,6 +82,10 @@ def plain_columns(
 
 def find_term(formula: Formula, name: str, purpose: str) -> str:
     """The regressor of a formula that a user named, in the spelling of results."""
+    if not isinstance(name, str):
+        raise OptionError(
+            f"{purpose} is a regressor of the formula, as text", got=repr(name), fix='for example "log(lq)"'
+        )
     found = term_name(name)
     if found not in formula.names:
         raise UnknownColumnError(

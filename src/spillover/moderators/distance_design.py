@@ -11,6 +11,7 @@ import scipy.sparse as sp
 
 from spillover.errors import DesignError, OptionError, UnknownColumnError, did_you_mean, show_labels
 from spillover.models.columns import Columns, build_columns
+from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.groups import transformation_of
 from spillover.models.spec import Groups, ModelSpec
@@ -105,12 +106,7 @@ def build_distance_design(
     AlignmentError : the ids of the distances and of the panel differ. UnknownColumnError : no such regressor.
     DesignError : fewer than ten regions; a regressor that the effects absorb.
     """
-    if not isinstance(panel, Panel):
-        raise OptionError(
-            "the data are not a Panel",
-            got=type(panel).__name__,
-            fix="spillover.read_panel(table, region=…, period=…) takes files and any data frame",
-        )
+    check_kinds(panel, None)
     if len(panel.regions) < LEAST_REGIONS:
         raise DesignError(
             "too few regions to see a spillover over distance",

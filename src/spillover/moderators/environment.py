@@ -10,6 +10,8 @@ import numpy as np
 
 from spillover.errors import OptionError, ValueDomainError, check_option, show_labels
 from spillover.inference.hypotheses import HypothesisTest
+from spillover.models.fit import check_kinds
+from spillover.models.formula import parse_formula
 from spillover.moderators.interaction import moderate
 from spillover.moderators.moderated import ModeratedFit
 from spillover.moderators.moderator import read_moderators
@@ -114,7 +116,8 @@ def moderate_environment(
     given = sorted({"moderators", "pairs", "centre"} & set(options))
     if given:
         raise OptionError("the moderators of an environment are its parts", got=show_labels(given))
-    index = build_index(panel, parts, scale, name)
+    check_kinds(panel, weights)
+    index = build_index(panel, parts, scale, name, outcome=parse_formula(formula).response)
     shared = {"treatment": treatment, **options}
     return EnvironmentFit(
         moderate(formula, index.panel, weights, moderators=index.apart, **shared),
@@ -139,18 +142,26 @@ class EnvironmentIndex:
 
 
 def build_index(
-    panel: Panel, parts: Sequence[str] | Mapping[str, str], scale: Scale = "log", name: str = "environment"
+    panel: Panel,
+    parts: Sequence[str] | Mapping[str, str],
+    scale: Scale = "log",
+    name: str = "environment",
+    *,
+    outcome: str | None = None,
 ) -> EnvironmentIndex:
-    """Parts and index of an environment; parameters and errors as in `moderate_environment`."""
+    """Parts and index of an environment; parameters and errors as in `moderate_environment`.
+
+    outcome : expression that no part may be made of.
+    """
     check_option("scale", scale, get_args(Scale))
-    if len(parts) < 2:
+    if not isinstance(parts, Sequence | Mapping) or isinstance(parts, str) or len(parts) < 2:
         raise OptionError(
             "an environment has two parts or more, which are its moderators",
-            got=f"parts={tuple(parts)!r}",
+            got=f"parts={parts!r}",
             fix='give parts=("policy", "infrastructure", "culture")',
         )
     named = dict(parts) if isinstance(parts, Mapping) else list(parts)
-    scaled = {z.name: _scaled(z.name, z.values, scale, panel) for z in read_moderators(panel, named)}
+    scaled = {z.name: _scaled(z.name, z.values, scale, panel) for z in read_moderators(panel, named, outcome=outcome)}
     labels = {f"log({part})" if scale == "log" else f"{part} (sd)": values for part, values in scaled.items()}
     if name in labels:
         raise OptionError("the index of an environment needs a name of its own", got=repr(name))

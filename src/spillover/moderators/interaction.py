@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from spillover.errors import OptionError, check_option
+from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula
 from spillover.models.spec import Groups, ModelSpec
 from spillover.moderators.columns import Column, check_columns, find_term, fit_columns, plain_columns, without_absorbed
@@ -77,6 +78,7 @@ def moderate(
     z or W z that the effects absorb (constant in time under region effects) is left out, and the notes say so. No sign
     is imposed: an environment may weaken the spillover.
     """
+    check_kinds(panel, weights, weights_x, weights_error)
     spec = ModelSpec(
         formula=formula,
         model=model,
@@ -156,9 +158,9 @@ def plan_moderation(
 ) -> ModerationPlan:
     """`moderate` up to its regressors; parameters and errors as there."""
     parsed = parse_formula(spec.formula)
-    asked = [treatment] if isinstance(treatment, str) else list(treatment)
+    asked = [treatment] if isinstance(treatment, str) or not isinstance(treatment, Sequence) else treatment
     treatments = tuple(dict.fromkeys(find_term(parsed, name, "the treatment") for name in asked))
-    found = () if moderators is None else read_moderators(panel, moderators, centre)
+    found = () if moderators is None else read_moderators(panel, moderators, centre, outcome=parsed.response)
     if not treatments or not (found or pairs):
         raise OptionError(
             "a treatment and at least one moderator of its effect are needed",
@@ -196,7 +198,7 @@ def check_side(side: str, spec: ModelSpec, needed: bool) -> None:
     check_option("side", side, get_args(Side))
     if needed and side != "none" and not spec.has_lagged_regressors:
         raise OptionError(
-            f"a {spec.model} model has no W x whose effect could be moderated",
+            f"the model {spec.model!r} has no W x whose effect could be moderated",
             got=f"side={side!r}",
             fix="use model='slx', 'sdm' or 'sdem', or side=\"none\" to moderate the own effect only; "
             "spillover.fit_moderated_rho moderates the strength ρ of W y",

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 from spillover.errors import OptionError
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
+from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula
 from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
@@ -147,6 +148,7 @@ def compare_networks(
     OptionError : fewer than two networks. DesignError : networks that carry the same. Everything of `spillover.fit`.
     """
     model: ModelName = "sar" if weights is not None else "ols"
+    check_kinds(panel, networks, weights)
     spec = ModelSpec(
         formula=formula,
         model=model,

@@ -142,8 +142,8 @@ class ModeratedFit:
         """The effect over the whole observed range of a moderator, its simultaneous band and Johnson–Neyman region."""
         check_option("effect", effect, KINDS)
         check_option("where", where, get_args(Where))
-        if points < 3:
-            raise OptionError("a curve needs at least three points", got=str(points))
+        if not isinstance(points, int | np.integer) or points < 3:
+            raise OptionError("a curve has three points or more", got=repr(points))
         z = self.find_moderator(moderator)
         x = self.find_treatment(variable)
         return draw_curve(
@@ -259,7 +259,10 @@ def _find(name: str | None, known: Sequence[str], what: str) -> str:
 
 
 def _checked_values(at: Sequence[float]) -> FloatArray:
-    values = np.atleast_1d(np.asarray(at, dtype=float))
+    try:
+        values = np.atleast_1d(np.asarray(at, dtype=float))
+    except (TypeError, ValueError):
+        values = np.full(1, np.nan)
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
         raise OptionError("effects are asked for at one or more finite values", got=repr(at))
     return values

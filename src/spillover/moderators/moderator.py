@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import DesignError, OptionError, check_option
+from spillover.errors import DesignError, OptionError, check_option, show_labels
 from spillover.models.columns import HOLE_CAUSES
 from spillover.models.complete import check_complete
-from spillover.models.formula import evaluate_term, tidy
+from spillover.models.design import check_magnitude
+from spillover.models.formula import evaluate_term, plain, tidy, variables_in
+from spillover.panel.expressions import divisors_in
 from spillover.panel.panel import Panel, Period
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
@@ -60,40 +62,79 @@ class Moderator:
 
 
 def read_moderators(
-    panel: Panel, moderators: Moderators, centre: float | str | Mapping[str, float] = "mean"
+    panel: Panel,
+    moderators: Moderators,
+    centre: float | str | Mapping[str, float] = "mean",
+    *,
+    outcome: str | None = None,
 ) -> tuple[Moderator, ...]:
     """Moderators from expressions of panel variables.
 
     Parameters
     ----------
     centre : "mean", one number for all, or name → number.
+    outcome : expression of the outcome, which no moderator may be made of.
 
     Raises
     ------
     MissingCellError : missing cells, named. DesignError : a moderator that does not vary.
-    OptionError : none given, a name twice, a centre that is no number.
+    OptionError : none given, a name twice, a centre that is no number, a moderator made of the outcome.
+    ValueDomainError : values beyond what can be squared.
     """
-    if isinstance(moderators, str):
-        moderators = [moderators]
-    given = (
-        dict(moderators)
-        if isinstance(moderators, Mapping)
-        else {tidy(expression): expression for expression in moderators}
-    )
-    if not given or (not isinstance(moderators, Mapping) and len(given) != len(moderators)):
+    given = _named(moderators)
+    if isinstance(centre, Mapping) and not centre.keys() <= given.keys():
+        raise OptionError(
+            "a centre is given for what is no moderator",
+            got=show_labels(repr(name) for name in centre if name not in given),
+            expected=show_labels(given, 12),
+        )
+    if outcome is not None:
+        for expression in given.values():
+            refuse_outcome(expression, outcome, _made_of(expression) & _made_of(outcome))
+    values = {name: evaluate_term((expression,), panel) for name, expression in given.items()}
+    check_complete(values, panel, causes=HOLE_CAUSES, fix="fill or drop the cells first", of="the moderators")
+    for name, z in values.items():
+        check_magnitude(name, z)
+    return tuple(Moderator(name, z, _centre(name, z, centre)) for name, z in values.items() if _varies(name, z))
+
+
+def _named(moderators: object) -> dict[str, str]:
+    """Name → expression; a single expression is its own name."""
+    if isinstance(moderators, Mapping):
+        given, count = dict(moderators), len(moderators)
+    else:
+        several = [moderators] if isinstance(moderators, str) else moderators
+        several = list(several) if isinstance(several, Sequence) else [several]
+        given, count = {tidy(each) if isinstance(each, str) else each: each for each in several}, len(several)
+    texts = all(isinstance(text, str) and text.strip() for pair in given.items() for text in pair)
+    if not given or not texts or len(given) != count:
         raise OptionError(
             "moderators are one or more different expressions of panel variables",
             got=repr(moderators),
             fix='for example moderators="environment" or ("policy", "infrastructure", "culture")',
         )
-    values = {name: evaluate_term((expression,), panel) for name, expression in given.items()}
-    check_complete(values, panel, causes=HOLE_CAUSES, fix="fill or drop the cells first", of="the moderators")
-    return tuple(Moderator(name, z, _centre(name, z, centre)) for name, z in values.items() if _varies(name, z))
+    return given
 
 
-def read_one(panel: Panel, variable: str | Mapping[str, str]) -> Moderator:
+def _made_of(expression: str) -> frozenset[str]:
+    """The panel's variables in an expression, without what it only divides by."""
+    return frozenset(variables_in(expression)) - frozenset(divisors_in(plain(expression)))
+
+
+def refuse_outcome(expression: str, outcome: str, shared: Set[str]) -> None:
+    """Refuse a moderator that is made of the outcome's variables; `shared` names them."""
+    if shared:
+        raise OptionError(
+            f"{show_labels(sorted(shared))} is part of the moderator and of the outcome",
+            got=f"{expression}; {outcome}",
+            expected="a moderator that is not made of the outcome: it would moderate itself",
+            fix="choose another variable, or take it out of the index",
+        )
+
+
+def read_one(panel: Panel, variable: str | Mapping[str, str], *, outcome: str | None = None) -> Moderator:
     """One variable, as an expression or under a name of its own; raises what `read_moderators` raises."""
-    found = read_moderators(panel, variable)
+    found = read_moderators(panel, variable, outcome=outcome)
     if len(found) != 1:
         raise OptionError("one variable is needed", got=", ".join(z.name for z in found))
     return found[0]
@@ -183,6 +224,8 @@ def read_pairs(pairs: Mapping[str, SpatialWeights], weights: SpatialWeights | No
     ------
     OptionError : no W, or a table that is none. AlignmentError : other regions. DesignError : L does not vary.
     """
+    if not isinstance(pairs, Mapping):
+        raise OptionError("moderators of pairs are given by name", got=type(pairs).__name__, fix='{"linkage": table}')
     found = []
     for name, table in pairs.items():
         if weights is None or not isinstance(table, SpatialWeights):

@@ -12,6 +12,7 @@ from spillover.effects.impacts import KINDS
 from spillover.errors import DesignError, OptionError, UnknownColumnError, did_you_mean, show_labels
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
+from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
@@ -172,6 +173,7 @@ def fit_regimes(
 
     Source: Anselin (1990), Journal of Regional Science 30:185.
     """
+    check_kinds(panel, weights, weights_x)
     spec = ModelSpec(
         formula=formula,
         model=model,

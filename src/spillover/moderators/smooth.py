@@ -15,6 +15,7 @@ from spillover.effects.impacts import KINDS
 from spillover.errors import EstimationError, OptionError
 from spillover.inference.estimates import Estimates
 from spillover.inference.hypotheses import HypothesisTest
+from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula
 from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
@@ -22,7 +23,7 @@ from spillover.moderators.columns import Column, fit_columns, plain_columns
 from spillover.moderators.loads import Level, effects_at_levels, tidy_with_band
 from spillover.moderators.moderator import QUANTILES, Moderator, read_one
 from spillover.moderators.summary import summarise
-from spillover.moderators.threshold import find_switching
+from spillover.moderators.threshold import find_candidates, find_switching
 from spillover.moderators.threshold_columns import Switch
 from spillover.moderators.threshold_problem import ThresholdProblem
 from spillover.panel.panel import Panel
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 STEEPEST = 200.0  # per standard deviation of q: nine tenths of the change within .02 sd, a threshold for any data
 FLATTEST = 0.1
+TRIM = 0.10  # share of the observations beyond which values of q cannot show a change
 GRID = (20, 15)  # locations × slopes from which the search starts
 SLOPE, LOCATION = "slope of g", "location of g"
 
@@ -171,6 +173,7 @@ def fit_smooth_transition(
     Linearity is tested by c·u and c·u², u the rank of q: powers of q itself make clustered tests reject up to 18 of 100
     true nulls (40 regions). Source: González, Teräsvirta & van Dijk (2005), Panel Smooth Transition Regression Models.
     """
+    check_kinds(panel, weights, weights_x)
     spec = ModelSpec(
         formula=formula,
         model=model or ("sdm" if weights is not None else "ols"),
@@ -184,9 +187,11 @@ def fit_smooth_transition(
         raise OptionError(f"transitions are estimated in ols, slx, sar and sdm models, not in {spec.model}")
     w = weights_x if weights_x is not None else weights
     w = w if w is None else w.align(panel.regions)
-    columns = plain_columns(parse_formula(formula), panel, w, spec.model, lagged)
+    parsed = parse_formula(formula)
+    columns = plain_columns(parsed, panel, w, spec.model, lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
-    q = read_one(panel, threshold)
+    q = read_one(panel, threshold, outcome=parsed.response)
+    find_candidates(q.name, q.values, TRIM)
     null = fit_columns(spec, columns, panel, weights, weights_x=w)
     problem = ThresholdProblem.of(null, columns, chosen, q.values, side, w)
     slope, location = _search(problem)

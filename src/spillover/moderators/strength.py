@@ -9,6 +9,7 @@ from typing import get_args
 import numpy as np
 
 from spillover.errors import EstimationError, OptionError, check_option
+from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula
 from spillover.models.likelihood import Solution
 from spillover.models.result import SpatialFit, estimates_at
@@ -72,6 +73,7 @@ def fit_moderated_rho(
     ρ (Lin & Lee 2010, J. Econometrics 157:34).
     Cost: n ≤ 1,200 one dense inverse per step, else sparse LU.
     """
+    check_kinds(panel, weights, weights_x)
     spec = ModelSpec(
         formula=formula,
         model=model,
@@ -131,17 +133,22 @@ def plan_strength(
 ) -> StrengthPlan:
     """`fit_moderated_rho` up to its regressors; parameters and errors as there."""
     check_option("side", side, get_args(Whose))
-    found = fixed_moderators(panel, moderators, centre, base)
+    found = fixed_moderators(panel, moderators, centre, base, parse_formula(spec.formula).response)
     with_trends = spec.has_period_effects if trends is None else trends
     columns, w = null_columns(spec, panel, weights, () if with_trends else found, weights_x)
     return StrengthPlan(spec, panel, weights, w, tuple(columns), found, side, with_trends)
 
 
 def fixed_moderators(
-    panel: Panel, moderators: Moderators, centre: float | str | Mapping[str, float], base: Period | str | None
+    panel: Panel,
+    moderators: Moderators,
+    centre: float | str | Mapping[str, float],
+    base: Period | str | None,
+    outcome: str,
 ) -> tuple[Moderator, ...]:
     """Moderators with one value per region, repeated over the periods and centred over the regions."""
-    fixed = {z.name: fixed_in_time(z, panel, base) for z in read_moderators(panel, moderators, centre)}
+    found = read_moderators(panel, moderators, centre, outcome=outcome)
+    fixed = {z.name: fixed_in_time(z, panel, base) for z in found}
     constant = panel.with_variables({f"moderator {name}": values for name, values in fixed.items()})
     return read_moderators(constant, {name: f"`moderator {name}`".replace("``", "`") for name in fixed}, centre)
 
@@ -156,7 +163,7 @@ def null_columns(
     """Regressors of the model with one ρ, the moderators among them where the effects leave something; W of W x."""
     if spec.model not in ("sar", "sdm"):
         raise OptionError(
-            f"a {spec.model} model has no W y, or a spatial error beside it",
+            f"the model {spec.model!r} has no W y, or a spatial error beside it",
             expected="model='sar' or 'sdm'",
             fix="spillover.moderate moderates the effect of W x",
         )

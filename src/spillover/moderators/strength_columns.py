@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import OptionError
+from spillover.errors import DesignError, OptionError, show_labels
 from spillover.models.columns import least_squares
 from spillover.models.covariance import Point, SpatialTerm
 from spillover.models.design import Design
@@ -21,6 +21,9 @@ from spillover.numerics.varying import VaryingMultiplier, VaryingOperator
 from spillover.numerics.within import Centring, Transformation
 from spillover.typing import FloatArray
 from spillover.weights.weights import SpatialWeights
+
+LEFT = 1e-9  # share of a lag that effects, trends and regressors leave; less is rounding
+SAME = 1e-12  # smallest eigenvalue of the correlations of the lags; less is the same lag twice
 
 Whose: TypeAlias = Literal["receiver", "sender"]
 
@@ -71,6 +74,7 @@ class StrengthColumns:
     design : its block holds k regressors, y, and the K lags.
     matrices : B_k (n, n). names : of their coefficients. loads : (K, n) diagonals of D_k.
     compressed : period means are removed exactly. removed : (n, d) directions that every period loses, or None.
+    sizes : (K,) norms of the lags before anything is removed.
     """
 
     design: Design
@@ -79,6 +83,7 @@ class StrengthColumns:
     loads: FloatArray
     compressed: bool
     removed: FloatArray | None
+    sizes: FloatArray
 
     @property
     def count(self) -> int:
@@ -86,8 +91,29 @@ class StrengthColumns:
         return len(self.matrices)
 
     def projection(self) -> Projection:
-        """Least squares of y and its lags on Z; `DesignError` names regressors that the trends absorb."""
-        return least_squares(self.design.columns, self.design.terms)
+        """Least squares of y and its lags on Z.
+
+        Raises `DesignError`, naming regressors that the trends absorb, or lags that cannot be told apart.
+        """
+        found = least_squares(self.design.columns, self.design.terms)
+        products = found.residual_products[1:, 1:]
+        sizes = np.sqrt(np.diag(products))
+        lost = [name for name, size, before in zip(self.names, sizes, self.sizes, strict=True) if size <= LEFT * before]
+        if not lost:
+            values, directions = np.linalg.eigh(products / np.outer(sizes, sizes))
+            weight = np.abs(directions[:, 0])
+            lost = [n for n, w in zip(self.names, weight, strict=True) if w > 0.1] if values[0] < SAME else []
+        if lost:
+            raise DesignError(
+                "the strength of the feedback cannot be told for these moderators",
+                got=show_labels(lost),
+                causes=(
+                    "a moderator that marks one region only: z × period effects take that region out",
+                    "the same moderator under two names",
+                ),
+                fix="choose moderators that differ between many regions, each in its own way",
+            )
+        return found
 
     def likelihood(self, projection: Projection) -> StrengthLikelihood:
         """The score equations of ρ, and ℓ where there is one."""
@@ -171,9 +197,12 @@ def strength_columns(
     block[: k + 1] = null.design.block[: k + 1]
     for i, matrix in enumerate(matrices):
         block[k + 1 + i] = matrix @ y
+    sizes = np.sqrt(np.sum(block[k + 1 :] ** 2, axis=(1, 2)))
     transformation.remove_means(block if removed is not None else block[k + 1 :])
     design = replace(null.design, block=block, transformation=transformation)
-    return StrengthColumns(design, matrices, tuple(names), np.asarray(loads), periods and removed is None, removed)
+    return StrengthColumns(
+        design, matrices, tuple(names), np.asarray(loads), periods and removed is None, removed, sizes
+    )
 
 
 def _directions(matrices: tuple[sp.csr_matrix, ...], loads: FloatArray) -> FloatArray:

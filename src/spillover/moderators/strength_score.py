@@ -16,6 +16,7 @@ from scipy import stats
 from spillover.errors import AssumptionWarning, OptionError, check_option
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.models.covariance import information
+from spillover.models.formula import parse_formula
 from spillover.models.result import SpatialFit, estimates_at
 from spillover.moderators.moderator import Moderator, Moderators
 from spillover.moderators.strength_columns import StrengthColumns, Whose, strength_columns
@@ -52,13 +53,15 @@ def lm_moderated_rho(
     from spillover.moderators.strength import fixed_moderators
 
     check_option("side", side, ("receiver", "sender"))
+    if not isinstance(fit, SpatialFit):
+        raise OptionError("the test needs a fit of `spillover.fit`", got=type(fit).__name__)
     if len(fit.roles.outcome) != 1 or fit.roles.error is not None:
         raise OptionError(
             "the test needs a model with one W y and no spatial error",
             got=f"model={fit.spec.model!r}",
             fix="fit model='sar' or 'sdm'",
         )
-    found = fixed_moderators(fit.panel, moderators, "mean", base)
+    found = fixed_moderators(fit.panel, moderators, "mean", base, parse_formula(fit.spec.formula).response)
     loads = np.stack([np.ones(fit.panel.shape[0]), *(z.centred[:, 0] for z in found)])
     names = ("rho", *(f"rho:{z.name}" for z in found))
     with_trends = fit.spec.has_period_effects if trends is None else trends

@@ -10,6 +10,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from spillover.errors import DesignError, OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
+from spillover.inference.seeds import check_seed
+from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.spec import Groups, ModelSpec
 from spillover.moderators.columns import Column, check_columns, fit_columns, plain_columns, without_absorbed
@@ -31,6 +33,7 @@ from spillover.typing import CovarianceName, Effects, FloatArray, ModelName, Pro
 from spillover.weights.weights import SpatialWeights
 
 FEWEST_VALUES = 10  # distinct values of q between the trimmed ends; fewer are groups, not a continuum
+MOST_DRAWS = 100_000  # the third digit of any p-value; more only takes memory
 FEWEST_PERIODS = 10  # for whole-period multipliers, of which each period gives one
 GRID_NUMBERS = 60_000_000  # numbers of the masked columns of a grid: 480 MB
 
@@ -110,6 +113,7 @@ def fit_threshold(
     samples.
     Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
     """
+    check_kinds(panel, weights, weights_x)
     spec = ModelSpec(
         formula=formula,
         model=model or ("sdm" if weights is not None else "ols"),
@@ -235,10 +239,11 @@ def plan_threshold(
         require_map(panel)
     w = weights_x if weights_x is not None else weights
     w = w if w is None else w.align(panel.regions)
-    columns = plain_columns(parse_formula(spec.formula), panel, w, spec.model, spec.lagged)
+    parsed = parse_formula(spec.formula)
+    columns = plain_columns(parsed, panel, w, spec.model, spec.lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))
-    q = read_one(panel, threshold)
-    candidates = _candidates(q.name, q.values, asked.trim)
+    q = read_one(panel, threshold, outcome=parsed.response)
+    candidates = find_candidates(q.name, q.values, asked.trim)
     if asked.with_level and not any(np.array_equal(q.values, column.values) for column in columns):
         columns += without_absorbed([Column(q.name, q.values, q.name, "own")], spec, panel)[0]
     return ThresholdPlan(spec, panel, weights, w, tuple(columns), chosen, q, candidates, asked)
@@ -246,6 +251,7 @@ def plan_threshold(
 
 def _check_options(spec: ModelSpec, asked: Asked) -> None:
     check_option("side", asked.side, ("receiver", "sender"))
+    check_seed(asked.seed)
     if spec.has_spatial_error:
         raise OptionError(
             f"thresholds are searched in ols, slx, sar and sdm models, not in {spec.model}",
@@ -265,6 +271,10 @@ def _check_options(spec: ModelSpec, asked: Asked) -> None:
         check_option("bootstrap", asked.bootstrap, get_args(Bootstrap))
         if asked.draws < 99:
             raise OptionError("too few draws for a p-value", got=str(asked.draws), expected="at least 99")
+        if not isinstance(asked.draws, int) or asked.draws > MOST_DRAWS:
+            raise OptionError(
+                "that many draws are no number to wait for", got=repr(asked.draws), expected=f"at most {MOST_DRAWS:,}"
+            )
 
 
 def find_switching(columns: Sequence[Column], asked: Sequence[str]) -> tuple[int, ...]:
@@ -285,7 +295,8 @@ def find_switching(columns: Sequence[Column], asked: Sequence[str]) -> tuple[int
     return tuple(found)
 
 
-def _candidates(name: str, q: FloatArray, trim: float) -> FloatArray:
+def find_candidates(name: str, q: FloatArray, trim: float) -> FloatArray:
+    """Values of q that may be thresholds; `DesignError` where ties leave too few."""
     found = candidate_values(q, trim)
     if found.size >= FEWEST_VALUES:
         return found

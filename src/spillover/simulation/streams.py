@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from spillover.errors import OptionError
+from spillover.inference.seeds import check_seed as check_seed
 
 _COMPONENTS = (  # a new component goes to the end: children are numbered
     "geography",
@@ -28,13 +28,6 @@ _COMPONENTS = (  # a new component goes to the end: children are numbered
 )
 
 Streams = Mapping[str, np.random.Generator]
-
-
-def check_seed(seed: int) -> int:
-    """The seed as a plain int; `OptionError` unless it is a whole number of zero or more."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise OptionError("a seed is a whole number of zero or more", got=repr(seed), fix="use seed=1")
-    return int(seed)
 
 
 def component_names() -> tuple[str, ...]:

@@ -277,7 +277,7 @@ class ThresholdSection(Section):
     side: Literal["receiver", "sender"] = "receiver"
     trim: Real = 0.10
     bootstrap: Literal["spatial", "period", "hansen"] = "spatial"
-    draws: Whole = Field(default=1_000, ge=99)
+    draws: Whole = Field(default=1_000, ge=99, le=100_000)
     reach_km: Real | None = None
 
 

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
-from spillover.errors import OptionError, SpilloverError, show_labels
+from spillover.errors import OptionError, SpilloverError
 from spillover.models.formula import parse_formula, plain
+from spillover.moderators.moderator import refuse_outcome
 from spillover.panel.panel import Panel
 from spillover.study.columns import ingredients
 from spillover.study.config import (
@@ -155,14 +156,7 @@ def _named(section: ModeratorsSection) -> Iterator[tuple[str, str]]:
 
 
 def _refuse_outcome(expression: str, response: str, config: StudyConfig) -> None:
-    shared = ingredients(expression, config) & ingredients(response, config)
-    if shared:
-        raise OptionError(
-            f"{show_labels(sorted(shared))} is part of the moderator and of the outcome",
-            got=f"{expression}; {response}",
-            expected="a moderator that is not made of the outcome: it would moderate itself",
-            fix="choose another variable, or take it out of the index",
-        )
+    refuse_outcome(expression, response, ingredients(expression, config) & ingredients(response, config))
 
 
 def model_of(section: ModeratorsSection, config: StudyConfig) -> tuple[ModelSection, str]:

@@ -189,6 +189,8 @@ def _sentence(model: type[BaseModel], finding: Any, where: str) -> str:
         return _join(f"{where} {key} = {_toml(got)}: expected one of {show_labels(options, 12)}", hint)
     if kind == "greater_than_equal":
         return f"{where} {key} = {_toml(got)}: expected {finding['ctx']['ge'] or 'zero'} or more"
+    if kind == "less_than_equal":
+        return f"{where} {key} = {_toml(got)}: expected {finding['ctx']['le']} or less"
     expected = _WORDS.get(kind, finding["msg"][:1].lower() + finding["msg"][1:])
     return f"{where} {key} = {_toml(got)}: expected {expected}"
 

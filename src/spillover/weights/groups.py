@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from spillover.errors import AlignmentError, WeightsError, show_labels
+from spillover.errors import AlignmentError, OptionError, WeightsError, show_labels
 from spillover.typing import IntArray
 from spillover.weights.islands import apply_island_policy
 from spillover.weights.standardise import standardise
@@ -35,7 +35,14 @@ class CrossingLinks:
 
 def labels_of(regions: tuple[str, ...], groups: Mapping[str, str]) -> tuple[str, ...]:
     """The group of each region; `AlignmentError` names the regions without one."""
-    lost = [region for region in regions if groups.get(region) in (None, "")]
+    if not isinstance(groups, Mapping):
+        raise OptionError(
+            "groups are given by region",
+            got=type(groups).__name__,
+            expected="region → name of its group: the order of a list says nothing about regions",
+            fix="give dict(zip(panel.regions, names)), or name a grouping of the panel",
+        )
+    lost = [region for region in regions if _is_blank(groups.get(region))]
     if lost:
         raise AlignmentError(
             f"{len(lost)} regions have no group",
@@ -44,6 +51,11 @@ def labels_of(regions: tuple[str, ...], groups: Mapping[str, str]) -> tuple[str,
             fix='give groups={region: group} with all of them, for example dict(zip(panel.regions, panel.groups["…"]))',
         )
     return tuple(str(groups[region]) for region in regions)
+
+
+def _is_blank(label: object) -> bool:
+    """Nothing, an empty text or NaN; 0 is a label."""
+    return label is None or label == "" or label != label
 
 
 def crossing_links(weights: SpatialWeights, labels: tuple[str, ...]) -> CrossingLinks:
