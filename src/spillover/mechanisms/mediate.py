@@ -17,7 +17,7 @@ from spillover.mechanisms.system import System, build_system, check_names
 from spillover.mechanisms.wiring import build_wiring
 from spillover.models.fit import check_kinds
 from spillover.models.formula import plain
-from spillover.models.spec import Groups
+from spillover.models.spec import Groups, as_segments, usual_effects
 from spillover.panel.panel import Panel, Period
 from spillover.typing import Correction, Effects
 
@@ -129,13 +129,13 @@ def mediate(
             lag=lag,
             mediator_lag=mediator_lag,
             settings=Settings(
-                effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+                effects=effects or usual_effects(panel, groups),
                 correction=correction,
                 covariance=covariance,
                 cutoff_km=cutoff_km,
                 time_lags=time_lags,
                 groups=groups,
-                segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
+                segments=as_segments(segments),
             ),
             at=at,
             outcome_parts=[outcome_parts] if isinstance(outcome_parts, str) else outcome_parts,

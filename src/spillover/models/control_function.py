@@ -26,7 +26,7 @@ from spillover.models.instrument_design import InstrumentDesign, build_instrumen
 from spillover.models.instrument_formula import InstrumentFormula
 from spillover.models.instrument_spec import InstrumentModel, InstrumentSpec
 from spillover.models.result import SpatialFit
-from spillover.models.spec import ModelSpec
+from spillover.models.spec import ModelSpec, usual_effects
 from spillover.panel.panel import Panel
 from spillover.typing import Correction, Effects, FloatArray, Progress, no_progress
 from spillover.weights.weights import SpatialWeights
@@ -139,7 +139,7 @@ def fit_control_function(
     spec = InstrumentSpec(
         formula=formula,
         model="slx" if model in ("slx", "sdm") else "ols",
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects or usual_effects(panel),
         lagged=None if lagged is None else tuple(lagged),
     )
     aligned = weights.align(panel.regions) if weights is not None and model != "ols" else None

@@ -22,6 +22,7 @@ from spillover.errors import DesignError, EstimationError, ValueDomainError, che
 from spillover.inference.delta import delta_method
 from spillover.inference.estimates import Estimates
 from spillover.models.columns import Columns, build_columns, least_squares
+from spillover.models.spec import usual_effects
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
 from spillover.typing import BoolArray, Effects, FloatArray
@@ -127,7 +128,7 @@ def fit_counts(
 
     Cost: 5–15 weighted least squares, each with its effects projected out; memory O(n t k).
     """
-    chosen: Effects = effects or ("two-way" if panel.shape[1] > 1 else "none")
+    chosen: Effects = effects or usual_effects(panel)
     check_option("effects", chosen, get_args(Effects))
     check_option("cluster", cluster, CLUSTERS)
     model = "ols" if weights is None else "slx"

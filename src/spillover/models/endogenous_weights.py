@@ -87,12 +87,13 @@ def weights_exogeneity(
     in v: then only changes of v can show an endogenous W.
     Cost: three fits. Source: Qu and Lee (2015), Journal of Econometrics 184, 209–232.
     """
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects,
         covariance=covariance,
-        lagged=None if lagged is None else tuple(lagged),
+        lagged=lagged,
     )
     if not spec.has_spatial_lag:
         raise OptionError(

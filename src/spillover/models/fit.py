@@ -96,17 +96,18 @@ def fit(
     Sources: Lee & Yu (2010), J. Econometrics 154:165, group by group; Lee (2007), J. Econometrics 140:333; LeSage &
     Pace (2009).
     """
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none" if groups is None else "time"),
+        effects=effects,
         correction=correction,
         covariance=covariance,
-        lagged=None if lagged is None else tuple(lagged),
+        lagged=lagged,
         cutoff_km=cutoff_km,
         time_lags=time_lags,
         groups=groups,
-        segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
+        segments=segments,
     )
     return fit_spec(spec, panel, weights, weights_x=weights_x, weights_error=weights_error)
 

@@ -23,6 +23,7 @@ from spillover.models.instrument_formula import parse_instrument_formula
 from spillover.models.instrument_spec import Estimator, InstrumentModel, InstrumentSpec, MomentCovariance
 from spillover.models.instrument_views import InstrumentPoint, MomentViews, cheap_bounds
 from spillover.models.moments import solve_moments
+from spillover.models.spec import usual_effects
 from spillover.models.two_step import two_step
 from spillover.models.weak_identification import (
     ConfidenceSet,
@@ -219,7 +220,7 @@ def fit_two_stage(
     spec = InstrumentSpec(
         formula=formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects or usual_effects(panel),
         covariance=covariance,
         lagged=None if lagged is None else tuple(lagged),
         instrument_orders=instrument_orders,

@@ -234,11 +234,12 @@ def compare_linkages(
         raise OptionError("linkages are two or more named W", got=repr(weights)[:80], fix='{"geo": W1, "industry": W2}')
     if model not in MODELS:
         raise OptionError(f"linkages are not compared in a {model} model", expected=show_labels(MODELS))
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
-        lagged=None if lagged is None else tuple(lagged),
+        effects=effects,
+        lagged=lagged,
         covariance=covariance,
         cutoff_km=cutoff_km,
     )

@@ -13,6 +13,7 @@ from spillover.inference.estimates import Estimates
 from spillover.models.columns import MODELS, Columns, build_columns
 from spillover.models.likelihood import Solution, check_solution, check_variance
 from spillover.models.missing_likelihood import ObservedLikelihood, Profile, maximise_observed, slopes_in_rho
+from spillover.models.spec import usual_effects
 from spillover.models.static_fit import FittedPoint, StaticFit, fit_statistics
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel
@@ -63,7 +64,7 @@ def fit_missing(
     Sources: LeSage & Pace (2004), J. Real Estate Finance and Economics 29:233; Lee & Yu (2010).
     """
     check_option("model", model, MODELS)
-    chosen: Effects = effects or ("two-way" if panel.shape[1] > 1 else "none")
+    chosen: Effects = effects or usual_effects(panel)
     check_option("effects", chosen, get_args(Effects))
     transformation = Transformation(chosen, "lee-yu", *panel.shape)
     w = None if weights is None or model == "ols" else weights.align(panel.regions)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias, get_args
 
 from spillover.errors import AlignmentError, OptionError, check_option
 from spillover.models.lagged import DURBIN_MODELS, check_lagged
-from spillover.panel.panel import Period
+from spillover.panel.panel import Panel, Period
 from spillover.typing import Correction, CovarianceName, Effects, ModelName
 from spillover.weights.weights import SpatialWeights
 
@@ -17,6 +17,18 @@ ERROR_MODELS = ("sem", "sdem", "sac", "gns")
 
 Groups: TypeAlias = str | Mapping[str, str] | None
 Segments: TypeAlias = Mapping[Period, str] | tuple[str, ...] | None
+
+
+def usual_effects(panel: Panel, groups: Groups = None) -> Effects:
+    """Two-way for panels; for cross-sections those of the groups, or none where there are no groups."""
+    if panel.shape[1] > 1:
+        return "two-way"
+    return "none" if groups is None else "time"
+
+
+def as_segments(segments: Mapping[Period, str] | Sequence[str] | None) -> Segments:
+    """Segments as a specification keeps them: a list of names as a tuple."""
+    return segments if segments is None or isinstance(segments, Mapping) else tuple(segments)
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,36 @@ class ModelSpec:
     time_lags: int | None = None
     groups: Groups = field(default=None, hash=False)
     segments: Segments = field(default=None, hash=False)
+
+    @classmethod
+    def of(
+        cls,
+        panel: Panel,
+        formula: str,
+        *,
+        model: ModelName,
+        effects: Effects | None = None,
+        correction: Correction = "lee-yu",
+        covariance: CovarianceName = "default",
+        lagged: Sequence[str] | None = None,
+        cutoff_km: float | None = None,
+        time_lags: int | None = None,
+        groups: Groups = None,
+        segments: Mapping[Period, str] | Sequence[str] | None = None,
+    ) -> ModelSpec:
+        """As a user writes it for a panel: effects have their usual value, lists become tuples."""
+        return cls(
+            formula=formula,
+            model=model,
+            effects=effects or usual_effects(panel, groups),
+            correction=correction,
+            covariance=covariance,
+            lagged=None if lagged is None else tuple(lagged),
+            cutoff_km=cutoff_km,
+            time_lags=time_lags,
+            groups=groups,
+            segments=as_segments(segments),
+        )
 
     def __post_init__(self) -> None:
         if self.effects == "random":

@@ -53,6 +53,14 @@ class Column:
     side: str = ""
 
 
+def lag_weights(
+    panel: Panel, weights: SpatialWeights | None, weights_x: SpatialWeights | None
+) -> SpatialWeights | None:
+    """The W of W x, its own where it has one, in the order of the panel; None without."""
+    w = weights if weights_x is None else weights_x
+    return None if w is None else w.align(panel.regions)
+
+
 def plain_columns(
     formula: Formula, panel: Panel, weights: SpatialWeights | None, model: str, lagged: Sequence[str] | None = None
 ) -> list[Column]:

@@ -14,7 +14,7 @@ from spillover.models.columns import Columns, build_columns
 from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.groups import transformation_of
-from spillover.models.spec import Groups, ModelSpec
+from spillover.models.spec import Groups, ModelSpec, usual_effects
 from spillover.moderators.distances import Distances, distances_of, measure_distances
 from spillover.numerics.within import Transformation
 from spillover.panel.panel import Panel, Period
@@ -117,7 +117,7 @@ def build_distance_design(
     chosen = _one_of(treatment, names, "treatment") if treatment is not None else names[0]
     others = [_one_of(name, names, "lagged") for name in ((lagged,) if isinstance(lagged, str) else lagged or ())]
     spilling = tuple(dict.fromkeys([chosen, *others]))
-    used = effects or ("two-way" if panel.shape[1] > 1 else "none" if groups is None else "time")
+    used = effects or usual_effects(panel, groups)
     apart = distances_of(panel, distances)
     if transformation is None:
         spec = ModelSpec(formula, model="slx", effects=used, groups=groups, segments=segments)

@@ -12,7 +12,15 @@ from spillover.errors import OptionError, check_option
 from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula
 from spillover.models.spec import Groups, ModelSpec
-from spillover.moderators.columns import Column, check_columns, find_term, fit_columns, plain_columns, without_absorbed
+from spillover.moderators.columns import (
+    Column,
+    check_columns,
+    find_term,
+    fit_columns,
+    lag_weights,
+    plain_columns,
+    without_absorbed,
+)
 from spillover.moderators.moderated import ModeratedFit
 from spillover.moderators.moderator import Moderator, Moderators, PairModerator, read_moderators, read_pairs
 from spillover.panel.panel import Panel, Period
@@ -79,16 +87,17 @@ def moderate(
     is imposed: an environment may weaken the spillover.
     """
     check_kinds(panel, weights, weights_x, weights_error)
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects,
         covariance=covariance,
-        lagged=None if lagged is None else tuple(lagged),
+        lagged=lagged,
         cutoff_km=cutoff_km,
         time_lags=time_lags,
         groups=groups,
-        segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
+        segments=segments,
     )
     return plan_moderation(
         spec,
@@ -168,8 +177,7 @@ def plan_moderation(
             fix='give treatment="log(lq)" and moderators="environment", or pairs={"linkage": table}',
         )
     check_side(side, spec, bool(found))
-    w = weights_x if weights_x is not None else weights
-    w = w if w is None else w.align(panel.regions)
+    w = lag_weights(panel, weights, weights_x)
     tables = read_pairs(pairs or {}, w if spec.has_lagged_regressors else None)
     columns = plain_columns(parsed, panel, w, spec.model, spec.lagged)
     _check_names((*found, *tables), columns)

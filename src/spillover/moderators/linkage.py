@@ -149,10 +149,11 @@ def compare_networks(
     """
     model: ModelName = "sar" if weights is not None else "ols"
     check_kinds(panel, networks, weights)
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects,
         covariance=covariance,
         cutoff_km=cutoff_km,
         time_lags=time_lags,

@@ -16,7 +16,7 @@ from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
-from spillover.moderators.columns import Column, fit_columns, plain_columns
+from spillover.moderators.columns import Column, fit_columns, lag_weights, plain_columns
 from spillover.moderators.loads import Level, effects_at_levels, effects_at_strengths
 from spillover.moderators.strength import fit_strengths
 from spillover.moderators.strength_result import StrengthFit
@@ -174,20 +174,20 @@ def fit_regimes(
     Source: Anselin (1990), Journal of Regional Science 30:185.
     """
     check_kinds(panel, weights, weights_x)
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects,
         covariance=covariance,
-        lagged=None if lagged is None else tuple(lagged),
+        lagged=lagged,
         cutoff_km=cutoff_km,
         time_lags=time_lags,
     )
     if spec.has_spatial_error:
         raise OptionError(f"regimes are for ols, slx, sar and sdm models, not {model}", fix="use model='sdm'")
     names, masks = _masks(panel, regimes)
-    w = weights_x if weights_x is not None else weights
-    w = w if w is None else w.align(panel.regions)
+    w = lag_weights(panel, weights, weights_x)
     plain = plain_columns(parse_formula(formula), panel, w, model, lagged)
     chosen = _chosen(plain, spec, switching)
     _check_sizes(panel, names, masks, sum(name != RHO for name in chosen))

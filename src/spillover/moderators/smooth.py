@@ -19,7 +19,7 @@ from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula
 from spillover.models.result import SpatialFit
 from spillover.models.spec import ModelSpec
-from spillover.moderators.columns import Column, fit_columns, plain_columns
+from spillover.moderators.columns import Column, fit_columns, lag_weights, plain_columns
 from spillover.moderators.loads import Level, effects_at_levels, tidy_with_band
 from spillover.moderators.moderator import QUANTILES, Moderator, read_one
 from spillover.moderators.summary import summarise
@@ -174,19 +174,19 @@ def fit_smooth_transition(
     true nulls (40 regions). Source: González, Teräsvirta & van Dijk (2005), Panel Smooth Transition Regression Models.
     """
     check_kinds(panel, weights, weights_x)
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model or ("sdm" if weights is not None else "ols"),
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects,
         covariance=covariance,
-        lagged=None if lagged is None else tuple(lagged),
+        lagged=lagged,
         cutoff_km=cutoff_km,
         time_lags=time_lags,
     )
     if spec.has_spatial_error:
         raise OptionError(f"transitions are estimated in ols, slx, sar and sdm models, not in {spec.model}")
-    w = weights_x if weights_x is not None else weights
-    w = w if w is None else w.align(panel.regions)
+    w = lag_weights(panel, weights, weights_x)
     parsed = parse_formula(formula)
     columns = plain_columns(parsed, panel, w, spec.model, lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))

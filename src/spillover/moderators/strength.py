@@ -74,12 +74,13 @@ def fit_moderated_rho(
     Cost: n ≤ 1,200 one dense inverse per step, else sparse LU.
     """
     check_kinds(panel, weights, weights_x)
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model,
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects,
         covariance=covariance,
-        lagged=None if lagged is None else tuple(lagged),
+        lagged=lagged,
         cutoff_km=cutoff_km,
         time_lags=time_lags,
     )

@@ -14,9 +14,16 @@ from spillover.inference.seeds import check_seed
 from spillover.models.fit import check_kinds
 from spillover.models.formula import parse_formula, term_name
 from spillover.models.spec import Groups, ModelSpec
-from spillover.moderators.columns import Column, check_columns, fit_columns, plain_columns, without_absorbed
+from spillover.moderators.columns import (
+    Column,
+    check_columns,
+    fit_columns,
+    lag_weights,
+    plain_columns,
+    without_absorbed,
+)
 from spillover.moderators.moderator import Moderator, read_one
-from spillover.moderators.threshold_bootstrap import Bootstrap
+from spillover.moderators.threshold_bootstrap import FEWEST_PERIODS, Bootstrap
 from spillover.moderators.threshold_columns import Switch, candidate_values, thin
 from spillover.moderators.threshold_problem import (
     LEAST_BETWEEN,
@@ -34,7 +41,6 @@ from spillover.weights.weights import SpatialWeights
 
 FEWEST_VALUES = 10  # distinct values of q between the trimmed ends; fewer are groups, not a continuum
 MOST_DRAWS = 100_000  # the third digit of any p-value; more only takes memory
-FEWEST_PERIODS = 10  # for whole-period multipliers, of which each period gives one
 GRID_NUMBERS = 60_000_000  # numbers of the masked columns of a grid: 480 MB
 
 
@@ -114,16 +120,17 @@ def fit_threshold(
     Sources: Hansen (1999), Journal of Econometrics 93:345; Hansen (2000), Econometrica 68:575.
     """
     check_kinds(panel, weights, weights_x)
-    spec = ModelSpec(
-        formula=formula,
+    spec = ModelSpec.of(
+        panel,
+        formula,
         model=model or ("sdm" if weights is not None else "ols"),
-        effects=effects or ("two-way" if panel.shape[1] > 1 else "none"),
+        effects=effects,
         covariance=covariance,
-        lagged=None if lagged is None else tuple(lagged),
+        lagged=lagged,
         cutoff_km=cutoff_km,
         time_lags=time_lags,
         groups=groups,
-        segments=segments if segments is None or isinstance(segments, Mapping) else tuple(segments),
+        segments=segments,
     )
     asked = Asked(thresholds, side, trim, grid, level, scaled, bootstrap, draws, reach_km, seed, with_level, centred)
     plan = plan_threshold(
@@ -237,8 +244,7 @@ def plan_threshold(
         )
     if asked.bootstrap == "spatial" and asked.reach_km is None:
         require_map(panel)
-    w = weights_x if weights_x is not None else weights
-    w = w if w is None else w.align(panel.regions)
+    w = lag_weights(panel, weights, weights_x)
     parsed = parse_formula(spec.formula)
     columns = plain_columns(parsed, panel, w, spec.model, spec.lagged)
     chosen = find_switching(columns, [switching] if isinstance(switching, str) else list(switching))

@@ -21,6 +21,7 @@ from spillover.typing import FloatArray, Progress
 from spillover.weights.weights import SpatialWeights
 
 Bootstrap: TypeAlias = Literal["spatial", "period", "hansen"]
+FEWEST_PERIODS = 10  # for whole-period multipliers, of which each period gives one
 BLOCK_DRAWS = 100  # samples at a time, each block with its own stream
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from spillover.errors import OptionError
+from spillover.moderators.threshold_bootstrap import FEWEST_PERIODS
 from spillover.panel.panel import Panel
 from spillover.simulation.recovery_round import Finding
 from spillover.simulation.spatial_config import DURBIN_MODELS, ERROR_MODELS
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 DRAWS = 199
 """Bootstrap samples of each test."""
-_ENOUGH_PERIODS = 10
 _NOT_KNOWN = float("nan")
 
 
@@ -82,7 +82,7 @@ def for_threshold_panel(config: ThresholdPanelConfig) -> ThresholdEstimator:
         problems.append(f"neighbour_shift = {config.neighbour_shift:g} in a model {panel.model!r}, which has no W x")
     if panel.has_region_effects and panel.n_periods < 2:
         problems.append(f"n_periods = {panel.n_periods}: effects = {panel.effects!r} need two periods")
-    elif isinstance(panel.weights, SpatialWeights) and panel.n_periods < _ENOUGH_PERIODS:
+    elif isinstance(panel.weights, SpatialWeights) and panel.n_periods < FEWEST_PERIODS:
         problems.append(f"n_periods = {panel.n_periods} and a given W: without an invented map the test needs ten")
     if problems:
         raise OptionError(
@@ -98,7 +98,7 @@ def for_threshold_panel(config: ThresholdPanelConfig) -> ThresholdEstimator:
 def _bootstrap(panel: Panel) -> Bootstrap:
     if panel.geometry is not None:
         return "spatial"
-    if panel.shape[1] >= _ENOUGH_PERIODS:
+    if panel.shape[1] >= FEWEST_PERIODS:
         return "period"
     raise OptionError(
         "the test of a threshold needs a map, or ten periods",
