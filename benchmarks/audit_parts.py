@@ -2,11 +2,14 @@
 
     python benchmarks/audit_parts.py permutation --rounds 400 [--model sdm] [--out FILE]
     python benchmarks/audit_parts.py reach --rounds 200 [--model sdm] [--out FILE]
+    python benchmarks/audit_parts.py other-periods --rounds 400 [--model sdm] [--out FILE]
 
 permutation : 60 regions in 9 groups, 8 years, 5 nearest neighbours, no spillover; shocks of groups in every year, in x
     and y, or none; x and errors with or without a spatial field of their own. Shares of rounds that reject at 5 %.
 reach : 100 regions, 8 years, 5 nearest neighbours. Shares of rounds in which the effect grows with the reach of W, and
     in which the far ring is told from zero.
+other-periods : the truths of `audit_confusion.py`. Shares of rounds in which the regressor goes with errors of other
+    periods.
 """
 
 from __future__ import annotations
@@ -21,12 +24,19 @@ from typing import Any
 import numpy as np
 
 import spillover as so
+from audit_confusion import draw, scenarios
 from spillover.audit.focus import focus_effects
+from spillover.audit.other_periods import other_periods_p_value
 from spillover.audit.permutation import audit_permutation
 from spillover.audit.reach import audit_reach
 from spillover.panel.panel import Panel
 
 YEARS = 8
+OTHER_PERIODS = {
+    *("true-90", "x-groups", "x-factor", "serial", "serial-31", "trend", "small"),
+    *("groups", "factor", "weak-factor", "slope", "two-factors"),
+}
+"""Truths of `audit_confusion.py`: those where nothing is to be found, and those where something is."""
 
 
 def world(n: int, seed: int = 1) -> tuple[Panel, Any, np.ndarray]:
@@ -130,17 +140,35 @@ def reach_rows(rounds: int, model: Any) -> Iterator[str]:
         yield f"| {words} | {mean[0]:.2f} | {mean[1]:.2f} | {shares} |"
 
 
+def other_periods_rows(rounds: int, model: Any) -> Iterator[str]:
+    """One line per truth."""
+    yield "| truth | regions × periods | at 5 % | at 1 % |"
+    yield "|---|---|---|---|"
+    for scenario in scenarios():
+        if scenario.name in OTHER_PERIODS:
+            found = []
+            for seed in range(rounds):
+                panel, w, _ = draw(scenario, 71_000_000 + 1_000 * seed)
+                found.append(other_periods_p_value(so.fit("y ~ x + c", panel, w, model=model), "x"))
+            shares = " | ".join(f"{100 * np.mean(np.array(found) <= level):.1f} %" for level in (0.05, 0.01))
+            size = f"{scenario.config.n_regions} × {scenario.config.n_periods}"
+            yield f"| {scenario.words} | {size} | {shares} |"
+
+
+ROWS = {"permutation": permutation_rows, "reach": reach_rows, "other-periods": other_periods_rows}
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("permutation", "reach"))
+    parser.add_argument("part", choices=tuple(ROWS))
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--model", default="sdm")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     rows = []
-    for line in (permutation_rows if given.part == "permutation" else reach_rows)(given.rounds, given.model):
+    for line in ROWS[given.part](given.rounds, given.model):
         rows.append(line)
         print(line, flush=True)
     if given.out is not None:

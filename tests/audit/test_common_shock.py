@@ -130,6 +130,19 @@ def test_a_common_factor_passes_for_a_spillover_until_components_take_it_out() -
     assert part.facts["common_shock.first_component_share"] > 1.5 * part.facts["common_shock.first_component_chance"]
 
 
+def test_whether_a_factor_is_needed_is_said() -> None:
+    w = named_weights(row_standardised(nearest(40, 4, 5)))
+    rng = np.random.default_rng(2)
+    both = rng.normal(size=(40, 1)) * rng.normal(size=(1, 10)).cumsum(axis=1)
+    x, errors = rng.normal(size=(40, 10)), rng.normal(size=(40, 10))
+    said = "goes with what the model leaves of the same region in other periods"
+    for factor, needed in ((both, True), (0.0 * both, False)):
+        panel = panel_of(w, y=0.5 * (x + factor) + factor + errors, x=x + factor)
+        part = audit_common_shock(so.fit("y ~ x", panel, w), factors=1)
+        assert (part.facts["factors.needed_p_value"] < 0.01) is needed
+        assert any(said in each for each in part.sentences) is needed
+
+
 def test_components_are_a_maximum() -> None:
     # At the fixed point the factors are components of the residuals and the model is the best one without them.
     w = named_weights(row_standardised(nearest(30, 4, 5)))

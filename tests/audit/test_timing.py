@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import spillover as so
-from audit.maps import panel_of
+from audit.maps import grouped_map, panel_of
 from simulated import named_weights, nearest, row_standardised, simulate_sdm
 from spillover.audit.evidence import number, told
 from spillover.audit.focus import Effect
@@ -137,6 +137,24 @@ def test_growth_that_goes_before() -> None:
     assert part.facts["timing.growth_p_value.own"] < 0.001
     assert any("the regressor follows the outcome" in said for said in part.sentences)
     part.to_dict()
+
+
+def test_growth_that_groups_share_is_no_reply_to_the_outcome() -> None:
+    # Shocks of four groups to the regressor, which works: neither follows the other. Without groups the regions look
+    # like many witnesses of what four groups do.
+    w, groups, codes = grouped_map(60, 2, 4, 3)
+    rejected = {"with": 0, "without": 0}
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(codes.max() + 1, 10))[codes] + 0.5 * rng.normal(size=(60, 10))
+        y = 0.5 * x + 0.5 * rng.normal(size=(60, 10))
+        fit = so.fit("y ~ x", panel_of(w, y=y, x=x), w)
+        for key, given in (("with", groups), ("without", None)):
+            facts = audit_timing(fit, groups=given).facts
+            rejected[key] += facts["timing.growth_p_value.spillover"] < 0.01
+    assert rejected["with"] <= 1  # 0.4 expected
+    assert rejected["without"] >= 3
+    assert any("among regions of one group" in said for said in audit_timing(fit, groups=groups).sentences)
 
 
 def test_what_a_short_panel_or_a_cross_section_does_not_allow_is_said() -> None:

@@ -128,6 +128,7 @@ def test_what_is_not_said_comes_from_the_main_model(tmp_path: Path) -> None:
             'mediator = "log(rd) ~ log(hti) + log(rd)"',
             "equation of 'capital allocation': 'log(rd)' explains 'log(rd)' by itself",
         ),
+        ('mediator = "log(rd)"', 'mediator = "log(rd) - log(rd) + 2"', "equation of 'capital allocation': "),
         ('name = "competition"', 'name = "capital allocation"', "is used 2 times"),
         ("lag = 0", "lag = 9", "lag is not a possible number of periods"),
         ("lag = 0", "lags = 0", "unknown key 'lags'"),

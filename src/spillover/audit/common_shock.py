@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
 
 from spillover.audit.absorbed import absorb_groups
-from spillover.audit.change import Change, change_facts, compare, influence
-from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, number, reason, tell_p, told
+from spillover.audit.change import change_facts
+from spillover.audit.common_factors import look_at_factors
+from spillover.audit.evidence import Findings, effect_facts, effect_rows, is_lost, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable
 from spillover.audit.group_shares import GroupShare, group_shares
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.refit import refit
-from spillover.audit.residuals import measure_component
-from spillover.audit.rotate import averages, components, first_share, fit_without, joint_components, standing_out
-from spillover.audit.wording import cells, is_cross_section, one_effect, too_few, varies
+from spillover.audit.wording import cells, is_cross_section, one_effect, varies
 from spillover.errors import DesignError, EstimationError, SpilloverError, SpilloverWarning, WeightsError, show_labels
 from spillover.models.result import SpatialFit
 from spillover.models.spec import Groups
@@ -28,9 +23,6 @@ from spillover.weights.groups import within_groups
 from spillover.weights.weights import SpatialWeights
 
 QUESTION = "A neighbour's influence, or a shock that neighbours share?"
-LEAST_PERIODS = 8  # below it loadings and factors of a region rest on a handful of numbers
-LEAST_LEFT = 4  # periods that the averages of all variables must leave
-TOGETHER = 0.05  # p-value from which the regressor counts as moving together over the map
 MUCH = 0.10  # share beyond chance from which a variable counts as shared by groups
 
 
@@ -64,7 +56,8 @@ def audit_common_shock(
     `common_shock.ordinary.spillover` and `common_shock.exact.spillover`, each also with `_low`, `_high`, `_half_width`,
     `_p_value` and `_smallest` (what would be seen four times out of five) before the dot, and `.own`;
     `common_shock.averages.…`, `common_shock.components_1.…`; `factors.estimate.spillover`, `factors.p_value.spillover`,
-    … of as many components as stand out from independent errors, at least one.
+    … of as many components as stand out from independent errors, at least one; `factors.needed_p_value`: whether
+    the regressor goes with what the model leaves in other periods, as it would under a factor.
 
     Raises
     ------
@@ -87,7 +80,7 @@ def audit_common_shock(
         _look_inside(found, fit, grouping, within)
         _absorb(found, fit, grouping)
     progress("common factors", 0.6)
-    _look_at_factors(found, fit, as_fitted, factors)
+    look_at_factors(found, fit, as_fitted, factors)
     return found.part("common-shock", QUESTION)
 
 
@@ -260,98 +253,4 @@ def _tell_groups(
         return text + f" More than half of it is shared by the regions of a {grouping.name}{when}."
     if exact.spillover.p_value < 0.05:
         return text + f" It is there also between regions of one {grouping.name}."
-    return text
-
-
-# -- factors -----------------------------------------------------------------------------------------------
-
-
-def _look_at_factors(found: Findings, fit: SpatialFit, as_fitted: FocusEffects, factors: int) -> None:
-    t = fit.design.shape[1]
-    segments = len(fit.design.transformation.segment_means)
-    if t < LEAST_PERIODS or not fit.spec.has_region_effects:
-        found.skipped.append(
-            f"Common factors with loadings by region: {too_few(t, LEAST_PERIODS)}."
-            if t < LEAST_PERIODS
-            else "Common factors with loadings by region: the model has no region effects."
-        )
-        return
-    share, chance = first_share(fit)
-    found.facts |= {"common_shock.first_component_share": share, "common_shock.first_component_chance": chance}
-    told_rows = []
-    before = influence(fit, found.variable)
-    chosen = f"components_{min(max(standing_out(fit), 1), factors)}"
-    _look_at_movement(found, fit)
-    for key, words, make in _factor_models(fit, found.variable, factors):
-        if key == "averages" and t - segments - 1 - len(fit.design.own) < LEAST_LEFT:
-            found.skipped.append(f"Averages over all regions as factors: {t} periods do not leave {LEAST_LEFT}.")
-            continue
-        try:
-            rotated = make()
-        except SpilloverError as error:
-            found.skipped.append(f"{words}: {reason(error)}.")
-            continue
-        short = rotated.names[found.variable]
-        effects = found.add(rotated.fit, f"common_shock.{key}", short, evidence="model", what=words)
-        changes = compare(as_fitted, effects, before, influence(rotated.fit, short))
-        told_rows.append((words, effects))
-        for name, prefix in ((chosen, "factors"), ("joint_1", "factors_joint_1"), ("joint_2", "factors_joint_2")):
-            if key == name:
-                found.facts |= _named(prefix, effects, changes)
-    text = (
-        f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
-        f"independent errors would give up to about {100 * chance:.0f} %, persistent ones more."
-    )
-    found.sentences.append(text + _tell_factors(as_fitted, told_rows))
-
-
-def _named(prefix: str, effects: FocusEffects, changes: Mapping[str, Change]) -> dict[str, float]:
-    """`factors.estimate.own`, `factors.p_value.own`, `factors.change_p_value.own`, …"""
-    facts = effect_facts(prefix, effects) | change_facts(prefix, changes)
-    return {
-        name.replace(f"{prefix}.", f"{prefix}.estimate.").replace(f"{prefix}_", f"{prefix}."): value
-        for name, value in facts.items()
-    }
-
-
-def _look_at_movement(found: Findings, fit: SpatialFit) -> None:
-    """Whether the regressor moves together over the map: a factor that it does not follow cannot pass for an effect."""
-    design = fit.design
-    regressor = np.asarray(design.block[design.own[found.variable]])
-    component = measure_component(regressor, design.transformation, design.periods)
-    if component is None:
-        return
-    found.facts |= {
-        "factors.regressor_share": component.share,
-        "factors.regressor_usual": component.usual,
-        "factors.regressor_p_value": component.p_value,
-    }
-    if component.p_value <= TOGETHER:
-        found.sentences.append(
-            f"{found.variable} moves together over the map: one course of time holds {100 * component.share:.0f} % of "
-            f"it, where unrelated regions as persistent as these would have {100 * component.usual:.0f} %."
-        )
-
-
-def _factor_models(fit: SpatialFit, variable: str, factors: int) -> list[tuple[str, str, Any]]:
-    made: list[tuple[str, str, Any]] = [
-        ("averages", "averages over all regions as factors", lambda: fit_without(fit, averages(fit)))
-    ]
-    for count in range(1, factors + 1):
-        words = f"{count} principal component{'s' if count > 1 else ''} as factors"
-        made.append((f"components_{count}", words, lambda count=count: components(fit, count)))
-    for count in (1, 2):
-        words = f"{count} component{'s' if count > 1 else ''} of outcome and regressor together as factors"
-        made.append((f"joint_{count}", words, lambda count=count: joint_components(fit, variable, count)))
-    return made
-
-
-def _tell_factors(as_fitted: FocusEffects, rows: list[tuple[str, FocusEffects]]) -> str:
-    parts = [f"{told(each.spillover)} with {words}" for words, each in rows if each.spillover is not None]
-    if not parts or as_fitted.spillover is None:
-        return ""
-    base = as_fitted.spillover
-    text = f" The spillover is {number(base.value)} as fitted; " + "; ".join(parts) + "."
-    if base.p_value < 0.05 and all(each.spillover.p_value >= 0.05 for _, each in rows if each.spillover is not None):
-        text += f" It was distinguishable from zero ({tell_p(base.p_value)}) and is not once factors are allowed for."
     return text

@@ -10,6 +10,7 @@ import numpy as np
 from spillover.audit.change import change_facts, compare, influence
 from spillover.audit.evidence import Findings, effect_rows, is_lost, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects, choose_variable, focus_effects
+from spillover.audit.grouping import resolve_groups
 from spillover.audit.part import AuditPart
 from spillover.audit.rotate import fit_without, trend
 from spillover.audit.shifted import DURBIN, Shift, find_shift, refit_periods, refit_with
@@ -17,7 +18,7 @@ from spillover.audit.wording import too_few, with_errors
 from spillover.errors import OptionError, SpilloverError, SpilloverWarning
 from spillover.models.fit import fit_spec
 from spillover.models.result import SpatialFit
-from spillover.models.spec import ModelSpec
+from spillover.models.spec import Groups, ModelSpec
 from spillover.panel.panel import Panel
 from spillover.typing import Progress, no_progress
 
@@ -27,7 +28,12 @@ LEAST_FOR_GROWTH = 5  # periods for an earlier and a later change that share non
 
 
 def audit_timing(
-    fit: SpatialFit, variable: str | None = None, *, lead: int = 1, progress: Progress = no_progress
+    fit: SpatialFit,
+    variable: str | None = None,
+    *,
+    groups: Groups = None,
+    lead: int = 1,
+    progress: Progress = no_progress,
 ) -> AuditPart:
     """Set the regressor's future and past, the outcome's past and trends of regions beside the model.
 
@@ -37,11 +43,13 @@ def audit_timing(
     - The outcome of the period before among the regressors (with region effects its coefficient is too small; it is
       corrected by Nickell 1981, Econometrica 49:1417, eq. 18, and the effects are shown at both values).
     - A trend of its own for every region.
-    - Does the outcome's earlier growth, at home or next door, predict the regressor's later growth?
+    - Does the outcome's earlier growth, at home or next door, predict the regressor's later growth? Among regions of
+      one group where groups are known and each has several: growth that a country shares is no reply to an outcome.
 
     Parameters
     ----------
     fit : a panel model.
+    groups : column of `panel.groups`, or region → group; those of the fit, else the panel's only grouping.
     lead : how many periods ahead the placebo looks, 1 or more. Gaps between periods stay gaps.
 
     Returns
@@ -70,7 +78,7 @@ def audit_timing(
         ("the lagged regressor", lambda: _look_back(found, fit)),
         ("the outcome's past", lambda: _add_past(found, fit, base)),
         ("trends of regions", lambda: _take_trends(found, fit, base)),
-        ("earlier growth", lambda: _compare_growth(found, fit)),
+        ("earlier growth", lambda: _compare_growth(found, fit, groups)),
     )
     for at, (words, step) in enumerate(steps):
         progress(words, at / len(steps))
@@ -245,7 +253,7 @@ def _take_trends(found: Findings, fit: SpatialFit, base: FocusEffects) -> None:
 # -- growth --------------------------------------------------------------------------------------------------
 
 
-def _compare_growth(found: Findings, fit: SpatialFit) -> None:
+def _compare_growth(found: Findings, fit: SpatialFit, groups: Groups) -> None:
     """Later change of the regressor on the earlier change of the outcome, at home and next door; one period left."""
     design = fit.design
     t = design.shape[1]
@@ -261,12 +269,14 @@ def _compare_growth(found: Findings, fit: SpatialFit) -> None:
     }
     panel = Panel(design.regions, (0,), variables, groups=fit.panel.groups, is_panel=False)
     w = fit.weights
+    grouping = resolve_groups(fit, groups)
+    inside = None if grouping is None or grouping.single else grouping
     spec = ModelSpec(
         "later ~ earlier_outcome + earlier",
         model="ols" if w is None else "slx",
-        effects="none" if fit.spec.groups is None else "time",
+        effects="none" if inside is None else "time",
         covariance="hc",
-        groups=fit.spec.groups,
+        groups=None if inside is None else inside.mapping,
     )
     made = fit_spec(spec, panel, w)
     effects = focus_effects(made, "earlier_outcome")
@@ -274,6 +284,7 @@ def _compare_growth(found: Findings, fit: SpatialFit) -> None:
     for kind, effect in effects.items():
         found.facts[f"timing.growth.{kind}"] = effect.value
         found.facts[f"timing.growth_p_value.{kind}"] = effect.p_value
+    among = "" if inside is None else f", among regions of one {inside.name}"
     periods = design.periods
     span = f"{periods[0]} to {periods[middle]}", f"{periods[middle + 1]} to {periods[-1]}"
     early = [
@@ -284,12 +295,12 @@ def _compare_growth(found: Findings, fit: SpatialFit) -> None:
     if early:
         found.sentences.append(
             f"Growth of the outcome from {span[0]} {' and '.join(early)} goes before growth of {found.variable} from "
-            f"{span[1]} (5 % tests, heteroskedasticity-robust errors): the regressor follows the outcome."
+            f"{span[1]}{among} (5 % tests, heteroskedasticity-robust errors): the regressor follows the outcome."
         )
     else:
         found.sentences.append(
-            f"Growth of the outcome from {span[0]} does not tell growth of {found.variable} from {span[1]} (5 % tests, "
-            "heteroskedasticity-robust errors)."
+            f"Growth of the outcome from {span[0]} does not tell growth of {found.variable} from {span[1]}{among} (5 % "
+            "tests, heteroskedasticity-robust errors)."
         )
 
 

@@ -12,9 +12,9 @@ from spillover.mechanisms.equation import Equation
 from spillover.mechanisms.joint import joint_estimates
 from spillover.mechanisms.sample import Sample, column_name, term_column
 from spillover.mechanisms.system import System
-from spillover.models.fit import fit
+from spillover.models.fit import check_design, fit_spec
 from spillover.models.result import SpatialFit
-from spillover.models.spec import Groups, Segments
+from spillover.models.spec import Groups, ModelSpec, Segments
 from spillover.panel.panel import Panel
 from spillover.typing import Correction, Effects
 
@@ -48,33 +48,50 @@ def fit_equations(system: System, sample: Sample, settings: Settings) -> tuple[S
     return tuple(fit_equation(equation, sample, sample.panel, settings) for equation in system.equations)
 
 
+def check_equations(system: System, sample: Sample, settings: Settings) -> None:
+    """Refuse what fitting would refuse before it estimates: what does not vary, too few observations."""
+    for equation in system.equations:
+        try:
+            spec = _specification(equation, sample, sample.panel, settings)
+            check_design(spec, sample.panel, sample.feedback(equation))
+        except SpilloverError as error:
+            raise _told(error, equation, _columns(equation)) from None
+
+
 def fit_equation(equation: Equation, sample: Sample, panel: Panel, settings: Settings) -> SpatialFit:
     """Least squares, or exact maximum likelihood where the response is lagged.
 
     panel : the sample's columns, or other values under the same names.
     """
-    chosen = settings.of(equation.name)
-    columns = {term_column(equation, term): term.name for term in equation.terms}
-    right = " + ".join(f"`{column}`" for column in columns) + ("" if equation.intercept else " - 1")
-    feedback = sample.feedback(equation)
+    columns = _columns(equation)
     try:
-        fitted = fit(
-            f"`{column_name(equation.response)}` ~ {right}",
-            panel,
-            feedback,
-            model="ols" if feedback is None else "sar",
-            effects=chosen.effects,
-            correction=chosen.correction,
-            covariance=chosen.covariance,  # type: ignore[arg-type]
-            cutoff_km=chosen.cutoff_km,
-            time_lags=chosen.time_lags,
-            groups=chosen.groups,
-            segments=chosen.segments,  # type: ignore[arg-type]
-        )
+        fitted = fit_spec(_specification(equation, sample, panel, settings), panel, sample.feedback(equation))
     except SpilloverError as error:
         raise _told(error, equation, columns) from None
     names = tuple(columns.get(name.strip("`"), name) for name in fitted.estimates.names)
     return replace(fitted, estimates=replace(fitted.estimates, names=names))
+
+
+def _specification(equation: Equation, sample: Sample, panel: Panel, settings: Settings) -> ModelSpec:
+    chosen = settings.of(equation.name)
+    right = " + ".join(f"`{column}`" for column in _columns(equation)) + ("" if equation.intercept else " - 1")
+    return ModelSpec.of(
+        panel,
+        f"`{column_name(equation.response)}` ~ {right}",
+        model="ols" if sample.feedback(equation) is None else "sar",
+        effects=chosen.effects,
+        correction=chosen.correction,
+        covariance=chosen.covariance,  # type: ignore[arg-type]
+        cutoff_km=chosen.cutoff_km,
+        time_lags=chosen.time_lags,
+        groups=chosen.groups,
+        segments=chosen.segments,  # type: ignore[arg-type]
+    )
+
+
+def _columns(equation: Equation) -> dict[str, str]:
+    """Column of the sample → term as the equation writes it."""
+    return {term_column(equation, term): term.name for term in equation.terms}
 
 
 def joint(system: System, fits: tuple[SpatialFit, ...], settings: Settings) -> Estimates:

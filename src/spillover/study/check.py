@@ -15,7 +15,7 @@ from spillover.study.distance import plan_distance
 from spillover.study.distance_problems import main_of
 from spillover.study.estimate import require_design, require_values, restrict
 from spillover.study.load import examine
-from spillover.study.mechanisms import plan_channels
+from spillover.study.mechanisms import plan_channels, require_equations
 from spillover.study.moderators import plan_moderators
 from spillover.study.phrasing import phrase
 from spillover.study.prepare import (
@@ -100,13 +100,7 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
     measured = studied and _attempt("[agglomeration] and [innovation]", problems, measure, studied, config)
     if isinstance(measured, tuple):
         facts += _look_at_models(config, measured[0], built, problems)
-        if config.mechanisms is not None and len(built) == len(config.weights):
-            plan = _attempt("[mechanisms]", problems, plan_channels, config, measured[0], built)
-            facts += (
-                []
-                if plan is None
-                else [f"channels: {', '.join(plan.system.channels)}, {_panel_fact(plan.sample.panel)}"]
-            )
+        facts += _look_at_channels(config, measured[0], built, problems)
         if config.distance is not None:
             reach = _attempt(
                 "[distance]", problems, plan_distance, config.distance, main_of(config.models), measured[0]
@@ -114,6 +108,18 @@ def _look(config: StudyConfig) -> tuple[list[str], list[str]]:
             facts += [] if reach is None else [reach.fact]
         facts += _look_at_moderators(config, measured[0], built, problems)
     return facts, problems
+
+
+def _look_at_channels(
+    config: StudyConfig, panel: Panel, built: Mapping[str, SpatialWeights], problems: list[str]
+) -> list[str]:
+    if config.mechanisms is None or len(built) != len(config.weights):
+        return []
+    plan = _attempt("[mechanisms]", problems, plan_channels, config, panel, built)
+    if plan is None:
+        return []
+    _attempt("[mechanisms]", problems, require_equations, plan)
+    return [f"channels: {', '.join(plan.system.channels)}, {_panel_fact(plan.sample.panel)}"]
 
 
 def _look_at_moderators(

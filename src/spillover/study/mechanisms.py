@@ -41,6 +41,13 @@ def find_mechanisms(
         raise
 
 
+def require_equations(plan: Plan) -> None:
+    """Raise what estimating the channels would raise before it estimates: a mediator that does not vary, few cells."""
+    from spillover.mechanisms.estimate import check_equations
+
+    check_equations(plan.system, plan.sample, plan.settings)
+
+
 def plan_channels(config: StudyConfig, panel: Panel, weights: Mapping[str, SpatialWeights]) -> Plan:
     """Everything of the mediation that can be checked without estimating."""
     from spillover.mechanisms.estimate import Settings
