@@ -61,7 +61,7 @@ def absorb_groups(fit: SpatialFit, variable: str, grouping: Grouping, level: flo
     transformation = replace(plain.transformation, groups=members)
     columns = [plain.x]
     if plain.lagged:
-        columns.append(plain._lag(plain.w_x, plain.x[list(plain.lagged)]))
+        columns.append(plain.lag(plain.w_x, plain.x[list(plain.lagged)]))
     z = transformation.apply(np.concatenate(columns))
     _check_rank(z)
     inside = replace(plain, transformation=transformation, z=z, intercept=False)
@@ -88,7 +88,7 @@ def _influence(inside: Replay, regions: tuple[str, ...], factor: float) -> Influ
     n, t = inside.shape
     flat = inside.z.reshape(inside.k, n * t)
     bread = np.linalg.inv(flat @ flat.T)
-    y = inside._demean(inside.y).ravel()
+    y = inside.demean(inside.y).ravel()
     scores = np.einsum("knt,nt->nk", inside.z, (y - (bread @ (flat @ y)) @ flat).reshape(n, t)) @ bread
     scores *= factor * float(np.sqrt(cluster_factor(inside.transformation, inside.k)))
     own, spread = np.zeros(inside.k), np.zeros(inside.k)

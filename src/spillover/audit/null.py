@@ -41,8 +41,8 @@ def fit_null(replay: Replay, effect: EffectKind) -> NullFit:
     Raises EstimationError where the restricted maximum is at the bound of ρ.
     Cost: one QR of (n t, k + 2) columns, then least squares on its triangle for each trial ρ.
     """
-    y = replay._demean(replay.y)
-    wy = replay._demean(replay._lag(replay.w, replay.y))
+    y = replay.demean(replay.y)
+    wy = replay.demean(replay.lag(replay.w, replay.y))
     block = np.concatenate([replay.z, y[None], wy[None]])
     triangle = triangle_of(block.reshape(len(block), -1).T)
     branches = _branches(replay, effect)

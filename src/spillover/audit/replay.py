@@ -2,13 +2,13 @@
 
 Permuting W over the regions and permuting the regions of the data over a fixed W are the same experiment, so the
 spectrum of W, its log-determinant and everything made of it are computed once. What depends on ρ beyond the
-log-determinant (the operator of the score, the sums of the effect matrix) is smooth in ρ and interpolated between a few
-Chebyshev nodes in u, ρ = middle + half·tanh u. Tests compare every number with `fit`.
+log-determinant (the operator of the score, the sums of the effect matrix) is interpolated between a few nodes
+(`operator_nodes`). Tests compare every number with `fit`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from spillover.audit.focus import choose_variable
+from spillover.audit.operator_nodes import Nodes, Sums, chunks
 from spillover.errors import OptionError
 from spillover.models.fit import fit_spec
 from spillover.models.likelihood import GRID, chebyshev_grid
@@ -27,8 +28,6 @@ from spillover.numerics.logdet import SpectralLogDeterminant
 from spillover.numerics.within import Transformation
 from spillover.typing import FloatArray, IntArray
 
-CELLS = 3_000_000
-"""Numbers held at a time in one block of replications."""
 NEWTON_STEPS = 40
 
 ErrorKind = Literal["cluster", "information"]
@@ -136,10 +135,10 @@ class Replay:
     def outcomes(self, outcomes: FloatArray, errors: Sequence[ErrorKind] = ("cluster",)) -> Replayed:
         """Estimates for (R, n, t) other outcomes, regressors and W as they are."""
         blocks = []
-        for rows in _chunks(len(outcomes), (self.k + 4) * self.y.size):
+        for rows in chunks(len(outcomes), (self.k + 4) * self.y.size):
             y = np.asarray(outcomes[rows])
-            wy = self._lag(self.w, y)
-            blocks.append(self._estimate(self.z[None], self._demean(y), self._demean(wy), errors))
+            wy = self.lag(self.w, y)
+            blocks.append(self._estimate(self.z[None], self.demean(y), self.demean(wy), errors))
         return _join(blocks)
 
     def permutations(self, orders: IntArray, errors: Sequence[ErrorKind] = ("cluster",)) -> Replayed:
@@ -149,7 +148,7 @@ class Replay:
         groups the orders must shuffle inside groups.
         """
         blocks = []
-        for rows in _chunks(len(orders), (2 * self.k + 6) * self.y.size):
+        for rows in chunks(len(orders), (2 * self.k + 6) * self.y.size):
             order = orders[rows]
             y = self.y[order]
             x = np.moveaxis(self.x[:, order], 0, 1)  # (R, kx, n, t)
@@ -157,9 +156,9 @@ class Replay:
             if self.intercept:
                 columns.insert(0, np.ones((len(order), 1, *self.shape)))
             if self.lagged:
-                columns.append(self._lag(self.w_x, x[:, list(self.lagged)]))
-            z = self._demean(np.concatenate(columns, axis=1))
-            blocks.append(self._estimate(z, self._demean(y.copy()), self._demean(self._lag(self.w, y)), errors))
+                columns.append(self.lag(self.w_x, x[:, list(self.lagged)]))
+            z = self.demean(np.concatenate(columns, axis=1))
+            blocks.append(self._estimate(z, self.demean(y.copy()), self.demean(self.lag(self.w, y)), errors))
         return _join(blocks)
 
     def with_data(self, y: FloatArray, x: FloatArray) -> Replay:
@@ -167,13 +166,13 @@ class Replay:
         columns = [np.ones((1, *self.shape))] if self.intercept else []
         columns.append(x)
         if self.lagged:
-            columns.append(self._lag(self.w_x, x[list(self.lagged)]))
-        return replace(self, y=y, x=x, z=self._demean(np.concatenate(columns)))
+            columns.append(self.lag(self.w_x, x[list(self.lagged)]))
+        return replace(self, y=y, x=x, z=self.demean(np.concatenate(columns)))
 
     def estimate(self) -> FloatArray:
         """(k,) slopes, and ρ where the outcome is lagged; NaN where the maximum is at the bound of ρ."""
         z = self.z.reshape(self.k, -1)
-        both = np.stack([self._demean(self.y).ravel(), self._demean(self._lag(self.w, self.y)).ravel()])
+        both = np.stack([self.demean(self.y).ravel(), self.demean(self.lag(self.w, self.y)).ravel()])
         slopes = np.linalg.lstsq(z.T, both.T, rcond=None)[0]
         if self.engine is None:
             return np.asarray(slopes[:, 0])
@@ -183,11 +182,12 @@ class Replay:
 
     # -- pieces ------------------------------------------------------------------------------------------
 
-    def _demean(self, values: FloatArray) -> FloatArray:
+    def demean(self, values: FloatArray) -> FloatArray:
+        """Means of regions and periods removed from a copy of (…, n, t)."""
         return self.transformation.remove_means(np.array(values, dtype=float))
 
     @staticmethod
-    def _lag(matrix: sp.csr_matrix | None, values: FloatArray) -> FloatArray:
+    def lag(matrix: sp.csr_matrix | None, values: FloatArray) -> FloatArray:
         """W applied to the region axis of (…, n, t); zeros without W."""
         if matrix is None:
             return np.zeros_like(values)
@@ -274,13 +274,13 @@ class Replay:
             second = second + self.transformation.unit_roots * one**2
         return np.asarray(first), np.asarray(second)
 
-    def _sums(self, rho: FloatArray) -> _Sums:
+    def _sums(self, rho: FloatArray) -> Sums:
         """Averages of the effect matrix and their slopes at every ρ."""
         n = self.shape[0]
         if self.engine is None:
             one, zero = np.ones_like(rho), np.zeros_like(rho)
             spread = 0.0 if self.w_x is None else float(self.w_x.sum()) / n
-            return _Sums(np.array([one, zero, zero, zero]), np.array([one, spread * one, zero, zero]))
+            return Sums(np.array([one, zero, zero, zero]), np.array([one, spread * one, zero, zero]))
         if n <= DENSE_LIMIT:
             return self._nodes(rho).sums(rho)
         stochastic = self.engine.stochastic and (self.w_x is None or self.w_x is self.w)
@@ -293,9 +293,9 @@ class Replay:
         trace, square = -pairs[:, 0] / n, -pairs[:, 1] / n
         unit = 1.0 / (1.0 - rho)
         direct = np.array([1.0 + rho * trace, trace, trace + rho * square, square])
-        return _Sums(direct, np.array([unit, unit, unit**2, unit**2]))
+        return Sums(direct, np.array([unit, unit, unit**2, unit**2]))
 
-    def _gradients(self, beta: FloatArray, theta: FloatArray, sums: _Sums) -> FloatArray:
+    def _gradients(self, beta: FloatArray, theta: FloatArray, sums: Sums) -> FloatArray:
         """(2, R, k + 1) of own effect and spillover in (δ, ρ); without the last column where there is no ρ."""
         r, q = len(beta), int(self.engine is not None)
         found = np.zeros((2, r, self.k + q))
@@ -307,18 +307,20 @@ class Replay:
                 found[i, :, -1] = beta * part[2] + theta * part[3]
         return found
 
-    def _nodes(self, rho: FloatArray) -> _Nodes:
+    def _nodes(self, rho: FloatArray) -> Nodes:
         """Dense operators at nodes that cover every ρ; kept while they do."""
         known = rho[np.isfinite(rho)]
         low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 0.0)
         held = self._held
         if held and held[0].covers(low, high):
             return held[0]
-        held[:] = [_Nodes.build(self, low, high)]
+        assert self.engine is not None
+        assert self.w is not None
+        held[:] = [Nodes.build(self.engine, self.w, self.w_x, self.transformation, low, high)]
         return held[0]
 
     @cached_property
-    def _held(self) -> list[_Nodes]:
+    def _held(self) -> list[Nodes]:
         return []
 
     def _add_errors(
@@ -390,112 +392,6 @@ class Replay:
                 into["cluster"] = np.sqrt(meat * cluster_factor(transformation, self.k))
 
 
-@dataclass(frozen=True, eq=False)
-class _Sums:
-    """(4, R) each: sum for β, sum for θ, and their slopes in ρ."""
-
-    direct: FloatArray
-    total: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class _Nodes:
-    """Operators at K Chebyshev nodes in u, and everything the errors need of them.
-
-    operators : (K, n, n) A = G.   diagonals : (K, n) of JGJ.   squares : (K, n, n) 2 H∘H off the diagonal.
-    traces : (K, 2).   means : (K, 8) direct and total sums.
-    """
-
-    points: FloatArray
-    middle: float
-    half: float
-    ends: tuple[float, float]
-    operators: FloatArray
-    diagonals: FloatArray
-    squares: FloatArray
-    traces: FloatArray
-    means: FloatArray
-
-    @classmethod
-    def build(cls, replay: Replay, low: float, high: float) -> _Nodes:
-        engine = replay.engine
-        assert engine is not None
-        assert replay.w is not None
-        n = replay.shape[0]
-        middle, half = (engine.bounds[0] + engine.bounds[1]) / 2.0, (engine.bounds[1] - engine.bounds[0]) / 2.0
-        ends = np.clip([low, high], engine.log_determinant.interval[0], engine.log_determinant.interval[1])
-        u = np.arctanh((ends - middle) / half)
-        pad = 0.02 + 0.1 * (u[1] - u[0])
-        u = np.clip([u[0] - pad, u[1] + pad], -np.arctanh(1 - 1e-6), np.arctanh(1 - 1e-6))
-        count = int(np.clip(np.ceil(6 + 7 * (u[1] - u[0])), 7, 24))
-        points = (u[0] + u[1]) / 2.0 + (u[1] - u[0]) / 2.0 * np.cos(np.pi * (2 * np.arange(count) + 1) / (2 * count))
-        dense = replay.w.toarray()
-        dense_x = dense if replay.w_x is None or replay.w_x is replay.w else replay.w_x.toarray()
-        centring = replay.transformation.centring
-        operators, diagonals = np.empty((count, n, n)), np.empty((count, n))
-        squares, traces, means = np.empty((count, n, n)), np.empty((count, 2)), np.empty((count, 8))
-        for i, point in enumerate(points):
-            rho = middle + half * np.tanh(point)
-            inverse = np.linalg.inv(np.eye(n) - rho * dense)
-            g = dense @ inverse
-            centred = centring.both(g)
-            symmetric = (centred + centred.T) / 2.0
-            operators[i], diagonals[i] = g, np.diag(symmetric)
-            squares[i] = 2.0 * symmetric**2
-            np.fill_diagonal(squares[i], 0.0)
-            traces[i] = np.trace(centred), np.sum(centred * centred.T) + np.sum(centred**2)
-            parts = (inverse, inverse @ dense_x)
-            bent = [g @ part for part in parts]  # S^{-1}W commute
-            means[i] = [
-                *(np.trace(each) / n for each in (*parts, *bent)),
-                *(each.sum() / n for each in (*parts, *bent)),
-            ]
-        held = (float(middle + half * np.tanh(u[0])), float(middle + half * np.tanh(u[1])))
-        return cls(points, middle, half, held, operators, diagonals, squares, traces, means)
-
-    def covers(self, low: float, high: float) -> bool:
-        return self.ends[0] <= low and high <= self.ends[1]
-
-    def shares(self, rho: FloatArray) -> FloatArray:
-        """(R, K) Lagrange weights; NaN stays NaN."""
-        u = np.arctanh((rho - self.middle) / self.half)
-        k = len(self.points)
-        angles = np.pi * (2 * np.arange(k) + 1) / (2 * k)
-        weights = (-1.0) ** np.arange(k) * np.sin(angles)
-        gap = u[:, None] - self.points
-        exact = gap == 0.0
-        gap[exact] = 1.0
-        terms = weights / gap
-        found = terms / terms.sum(axis=1, keepdims=True)
-        rows = exact.any(axis=1)
-        found[rows] = exact[rows]
-        return found
-
-    def sums(self, rho: FloatArray) -> _Sums:
-        values = (self.shares(rho) @ self.means).T
-        return _Sums(values[:4], values[4:])
-
-    def apply(self, share: FloatArray, values: FloatArray) -> FloatArray:
-        """(R, n, t) G(ρ_r) e_r."""
-        r, n, t = values.shape
-        stacked = np.moveaxis(values, 0, 1).reshape(n, r * t)
-        result = np.zeros((n, r, t))
-        for k, operator in enumerate(self.operators):
-            result += (operator @ stacked).reshape(n, r, t) * share[:, k][None, :, None]
-        return np.ascontiguousarray(np.moveaxis(result, 1, 0))
-
-    def off_diagonal(self, share: FloatArray, residuals: FloatArray) -> FloatArray:
-        """(R,) 2 Σ_{i≠j} H_ij² (e_i'e_j)²."""
-        r, n, _ = residuals.shape
-        found = np.empty(r)
-        flat = self.squares.reshape(len(self.squares), -1)
-        for rows in _chunks(r, n * n):
-            products = residuals[rows] @ residuals[rows].transpose(0, 2, 1)
-            each = (products**2).reshape(len(products), -1) @ flat.T  # (r, K)
-            found[rows] = np.einsum("rk,rk->r", each, share[rows])
-        return found
-
-
 def can_replay(fit: SpatialFit) -> bool:
     """Whether the model has a cheap form: least squares or one lag of the outcome, no spatial error."""
     return fit.spec.model in REPLAYED_MODELS and len(fit.roles.outcome) <= 1
@@ -512,11 +408,6 @@ def refit_outcome(fit: SpatialFit, outcome: FloatArray) -> SpatialFit:
         weights_x=fit.roles.regressors if fit.spec.has_lagged_regressors else None,
         weights_error=fit.roles.error,
     )
-
-
-def _chunks(count: int, cells: int) -> Iterator[slice]:
-    step = max(1, CELLS // max(cells, 1))
-    return (slice(i, min(i + step, count)) for i in range(0, count, step))
 
 
 def _join(blocks: Sequence[Replayed]) -> Replayed:

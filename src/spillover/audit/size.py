@@ -12,8 +12,9 @@ from scipy import stats
 from spillover.audit.focus import choose_variable, focus_effects
 from spillover.audit.grouping import Grouping, resolve_groups
 from spillover.audit.null import EffectKind, NullFit, fit_null
+from spillover.audit.operator_nodes import CELLS
 from spillover.audit.part import AuditPart
-from spillover.audit.replay import CELLS, Replay, can_replay
+from spillover.audit.replay import Replay, can_replay
 from spillover.audit.residuals import (
     autocovariance,
     measure_serial,

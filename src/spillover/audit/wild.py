@@ -16,7 +16,8 @@ import numpy as np
 
 from spillover.audit.focus import choose_variable, focus_effects, has_spillover
 from spillover.audit.null import EffectKind, NullFit, fit_null
-from spillover.audit.replay import CELLS, Replay
+from spillover.audit.operator_nodes import CELLS
+from spillover.audit.replay import Replay
 from spillover.errors import DesignError, OptionError, check_option
 from spillover.models.result import SpatialFit
 from spillover.simulation.streams import check_seed
