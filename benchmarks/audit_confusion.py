@@ -83,17 +83,22 @@ OWN = 0.5
 """The effect of x at home in every truth: a spillover of its size is what would matter."""
 
 
-def design(n: int, t: int, theta: float, rho: float, errors: ErrorLaw | None = None) -> SpatialPanelConfig:
-    """β = 0.5 at home, θ next door, x with AR(0.8); a control without spillover."""
-    x = Regressor("x", OWN, theta, persistence=0.8)
+def design(
+    n: int, t: int, theta: float, rho: float, errors: ErrorLaw | None = None, own: float = OWN
+) -> SpatialPanelConfig:
+    """β at home, θ next door, x with AR(0.8); a control without spillover."""
+    x = Regressor("x", own, theta, persistence=0.8)
     control = Regressor("c", 0.3, -0.3 * rho, persistence=0.5)
     return SpatialPanelConfig("sdm", n, t, regressors=(x, control), rho=rho, errors=errors or ErrorLaw())
 
 
-def with_power(n: int, t: int, power: float, rho: float = 0.3) -> SpatialPanelConfig:
+def with_power(n: int, t: int, power: float, rho: float = 0.3, own: float = OWN) -> SpatialPanelConfig:
     """The design whose spillover a 5 % test sees with this power, in closed form."""
-    theta = brentq(lambda each: compute_power(design(n, t, each, rho)).power - power, -OWN * rho, 3.0, xtol=1e-6)
-    return design(n, t, float(theta), rho)
+
+    def short(theta: float) -> float:
+        return compute_power(design(n, t, theta, rho, own=own)).power - power
+
+    return design(n, t, float(brentq(short, -own * rho, 3.0, xtol=1e-6)), rho, own=own)
 
 
 def macro_regions(panel: Panel, strips: int, parts: int) -> tuple[str, ...]:
@@ -184,6 +189,7 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("true-90", "a spillover, independent errors", with_power(n, t, 0.90), "stands"),
         Scenario("true-95", "a spillover, independent errors", with_power(n, t, 0.95), "stands"),
         Scenario("true-99", "a spillover, independent errors", with_power(n, t, 0.99), "stands"),
+        Scenario("weak-home", "a spillover, an effect at home of 0.2", with_power(n, t, 0.90, own=0.2), "stands"),
         Scenario("x-groups", "a spillover, a regressor that macro-regions share", strong, "stands", shared_regressor),
         Scenario("x-factor", "a spillover, a regressor with a common factor", strong, "stands", common_regressor),
         Scenario("serial", "no spillover, errors AR(0.8)", design(n, t, 0.0, 0.0, ar), "not stands"),

@@ -142,7 +142,7 @@ def audit_fit(
 def rests_on_facts(verdict: Verdict, rules: Sequence[Rule], facts: Mapping[str, float], done: Sequence[str]) -> bool:
     """Whether what decided was looked at: the numbers of the rule, and for "stands" all that could speak against it."""
     rule = next(each for each in rules if each.name == verdict.rule)
-    if rule.when:
+    if rule.verdict != "stands":
         return all(f"{name}.{verdict.effect}" in facts or name in facts for name in rule.facts)
     needed = {f"errors.p_value.{verdict.effect}", f"detectable.smallest.{verdict.effect}"}
     return needed <= set(facts) and (verdict.effect == "own" or "permutation" in done)
