@@ -1,4 +1,4 @@
-"""What the audit says where the truth is known: true spillovers, and four ways to see one that is not there.
+"""What the audit says where the truth is known: true spillovers, and ways to see one that is not there.
 
     OMP_NUM_THREADS=1 python benchmarks/audit_confusion.py [--rounds 200] [--draws 199] [--workers 2]
         [--only NAME …] [--seed S] [--save DIR] [--out FILE]
@@ -45,9 +45,8 @@ OWNERS = {
     "permutation_within_groups": "permutation",
     "common_shock": "common-shock",
     "factors": "common-shock",
-    "factors_joint_1": "common-shock",
-    "factors_joint_2": "common-shock",
-    "factors_joint_3": "common-shock",
+    "factors_joint": "common-shock",
+    "factors_least": "common-shock",
     "reach": "reach",
     "timing": "timing",
     "influence": "influence",

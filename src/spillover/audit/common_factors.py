@@ -11,6 +11,7 @@ from spillover.audit.change import Change, change_facts, compare, influence
 from spillover.audit.evidence import Findings, effect_facts, number, reason, tell_p, told
 from spillover.audit.focus import FocusEffects
 from spillover.audit.other_periods import other_periods_p_value
+from spillover.audit.refit import refit
 from spillover.audit.residuals import measure_component
 from spillover.audit.rotate import averages, components, first_share, fit_without, joint_components, standing_out
 from spillover.audit.wording import too_few
@@ -40,7 +41,7 @@ def look_at_factors(found: Findings, fit: SpatialFit, as_fitted: FocusEffects, f
         return
     share, chance = first_share(fit)
     found.facts |= {"common_shock.first_component_share": share, "common_shock.first_component_chance": chance}
-    told_rows = []
+    told_rows, tried = [], []
     before = influence(fit, found.variable)
     chosen = f"components_{min(max(standing_out(fit), 1), factors)}"
     _look_at_movement(found, fit)
@@ -58,10 +59,14 @@ def look_at_factors(found: Findings, fit: SpatialFit, as_fitted: FocusEffects, f
         effects = found.add(rotated.fit, f"common_shock.{key}", short, evidence="model", what=words)
         changes = compare(as_fitted, effects, before, influence(rotated.fit, short))
         told_rows.append((words, effects))
-        if key == chosen:
-            found.facts |= _named("factors", effects, changes)
-        if key.startswith("joint_"):
-            found.facts |= _named(f"factors_{key}", effects, changes)
+        if key == chosen or key.startswith("joint_"):
+            facts = _named("factors", effects, changes)
+            tried.append(facts)
+            if key == chosen:
+                found.facts |= facts
+            if key == "joint_1":
+                found.facts |= {name.replace("factors.", "factors_joint."): value for name, value in facts.items()}
+    found.facts |= _least(tried)
     text = (
         f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
         f"independent errors would give up to about {100 * chance:.0f} %, persistent ones more."
@@ -76,6 +81,17 @@ def _named(prefix: str, effects: FocusEffects, changes: Mapping[str, Change]) ->
         name.replace(f"{prefix}.", f"{prefix}.estimate.").replace(f"{prefix}_", f"{prefix}."): value
         for name, value in facts.items()
     }
+
+
+def _least(tried: list[dict[str, float]]) -> dict[str, float]:
+    """`factors_least.estimate.own`, …: of each effect, the facts of the model that tells it apart from zero the least."""
+    found: dict[str, float] = {}
+    for kind in ("own", "spillover"):
+        least = max(tried, key=lambda facts: facts.get(f"factors.p_value.{kind}", -1.0), default={})
+        found |= {
+            name.replace("factors.", "factors_least."): value for name, value in least.items() if name.endswith(kind)
+        }
+    return found
 
 
 def _look_at_movement(found: Findings, fit: SpatialFit) -> None:
@@ -98,13 +114,19 @@ def _look_at_movement(found: Findings, fit: SpatialFit) -> None:
 
 
 def _look_at_other_periods(found: Findings, fit: SpatialFit) -> None:
-    p_value = other_periods_p_value(fit, found.variable)
+    """In a model with W y where there is a W, so that errors which neighbours share are no sign of a factor."""
+    richer = {"ols": "sar", "slx": "sdm"}.get(fit.spec.model) if fit.weights is not None else None
+    try:
+        tested = fit if richer is None else refit(fit, model=richer)
+    except SpilloverError:  # ρ at its bound: the plain model is what there is
+        tested = fit
+    p_value = other_periods_p_value(tested, found.variable)
     found.facts["factors.needed_p_value"] = p_value
     if p_value <= NEEDED:
         found.sentences.append(
             f"{found.variable} of one period goes with what the model leaves of the same region in other periods "
-            f"({tell_p(p_value)}). An effect does not do that: regions follow a common course of time in their own "
-            "measure, or the regressor answers to the outcome."
+            f"({tell_p(p_value)}): regions follow a common course of time in their own measure, effects take several "
+            "periods, or the regressor answers to the outcome."
         )
 
 

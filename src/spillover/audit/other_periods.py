@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from spillover.audit.focus import choose_variable
 from spillover.models.result import SpatialFit
 from spillover.typing import FloatArray
 
 DRAWS = 1999  # a third digit at 1 %
 NUMBERS = 4_000_000  # of products at a time: 32 MB
+HELD = 10_000_000  # numbers of all draws: 80 MB, three times
+LEAST_DRAWS = 199
 LEAST_ROOT = 0.05  # a region that determines a slope by itself has no residual to scale up
 
 
@@ -24,14 +27,17 @@ def other_periods_p_value(fit: SpatialFit, variable: str, draws: int = DRAWS, se
 
     The statistic is Σ_st M_st², M the symmetric part of Σ_i e_i x_i' (t, t), both as the effects leave them. Every
     region keeps its errors in their order and takes one random sign, so that serial correlation and unequal variances
-    are those of the data; slopes are fitted to the signed errors anew, as they were to the errors. Errors that regions
-    share matter only where the regressor is shared as well. ρ counts as known.
+    are those of the data; slopes are fitted to the signed errors anew, as they were to the errors. ρ counts as known.
 
+    It holds for errors that are independent between regions, of which none dominates. Errors that neighbours share
+    matter only where the regressor is shared as well: the model should have W y, which takes them up.
+
+    draws : at most; fewer in panels of hundreds of periods, so that they take 240 MB.
     Cost: one product of (draws, n) and (n, t (t + 1)/2).
     """
     design = fit.design
     n, t = design.shape
-    x = np.asarray(design.block[design.own[variable]])
+    x = np.asarray(design.block[design.own[choose_variable(fit, variable)]])
     root = np.linalg.qr(design.z)[0].reshape(n, t, design.k)
     residuals = fit.residuals - np.tensordot(root, np.einsum("itk,it->k", root, fit.residuals), axes=1)
     above = np.triu_indices(t)
@@ -40,6 +46,7 @@ def other_periods_p_value(fit: SpatialFit, variable: str, draws: int = DRAWS, se
     by_slope = (0.5 * (products + products.transpose(0, 2, 1)))[:, above[0], above[1]]
     rng = np.random.default_rng(seed)
     size = t * (t + 1) // 2
+    draws = min(draws, max(LEAST_DRAWS, HELD // size))
     observed, drawn = np.zeros(size), np.zeros((draws, size))
     step = max(1, NUMBERS // t**2)
     for at in (slice(start, start + step) for start in range(0, n, step)):
