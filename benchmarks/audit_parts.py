@@ -3,6 +3,7 @@
     python benchmarks/audit_parts.py permutation --rounds 400 [--model sdm] [--out FILE]
     python benchmarks/audit_parts.py reach --rounds 200 [--model sdm] [--out FILE]
     python benchmarks/audit_parts.py other-periods --rounds 400 [--model sdm] [--out FILE]
+    python benchmarks/audit_parts.py honest --rounds 1500 [--model sdm] [--out FILE]
 
 permutation : 60 regions in 9 groups, 8 years, 5 nearest neighbours, no spillover; shocks of groups in every year, in x
     and y, or none; x and errors with or without a spatial field of their own. Shares of rounds that reject at 5 %.
@@ -10,6 +11,7 @@ reach : 100 regions, 8 years, 5 nearest neighbours. Shares of rounds in which th
     in which the far ring is told from zero.
 other-periods : the truths of `audit_confusion.py`. Shares of rounds in which the regressor goes with errors of other
     periods.
+honest : true spillovers of `audit_confusion.py`. Shares of rounds in which three kinds of error tell them from zero.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ from spillover.audit.focus import focus_effects
 from spillover.audit.other_periods import other_periods_p_value
 from spillover.audit.permutation import audit_permutation
 from spillover.audit.reach import audit_reach
+from spillover.audit.wild import wild_test
 from spillover.panel.panel import Panel
+from spillover.simulation.power import compute_power
 
 YEARS = 8
 OTHER_PERIODS = {
@@ -155,7 +159,33 @@ def other_periods_rows(rounds: int, model: Any) -> Iterator[str]:
             yield f"| {scenario.words} | {size} | {shares} |"
 
 
-ROWS = {"permutation": permutation_rows, "reach": reach_rows, "other-periods": other_periods_rows}
+def honest_rows(rounds: int, model: Any) -> Iterator[str]:
+    """One line per power."""
+    yield "| power in closed form | information matrix | clustered by region | wild bootstrap by region |"
+    yield "|---|---|---|---|"
+    for scenario in scenarios():
+        if scenario.name in ("true-80", "true-85", "true-90"):
+            found = []
+            for seed in range(rounds):
+                panel, w, _ = draw(scenario, 81_000_000 + 1_000 * seed)
+                fit = so.fit("y ~ x + c", panel, w, model=model)
+                textbook, clustered = (
+                    focus_effects(fit.with_covariance(kind), "x").spillover for kind in ("information", "cluster")
+                )
+                assert textbook is not None
+                assert clustered is not None
+                wild = wild_test(fit, "x", draws=399)
+                found.append((textbook.p_value, clustered.p_value, wild.p_value))
+            shares = " | ".join(f"{100 * share:.1f} %" for share in np.mean(np.array(found) <= 0.05, axis=0))
+            yield f"| {compute_power(scenario.config).power:.2f} | {shares} |"
+
+
+ROWS = {
+    "permutation": permutation_rows,
+    "reach": reach_rows,
+    "other-periods": other_periods_rows,
+    "honest": honest_rows,
+}
 
 
 def main() -> None:

@@ -109,3 +109,55 @@ def test_the_rules_of_the_package_are_complete() -> None:
     assert "errors.p_value" in set(names_of(rules))
     assert {each.verdict for each in rules} == {"stands", "fragile", "not supported", "not detectable"}
     assert all(each.because for each in rules)
+
+
+SEEN = {"errors.p_value.spillover": 0.001, "errors.estimate.spillover": 1.0, "permutation_whole_map.p_value": 0.001}
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({}, "every test passed"),
+        ({"factors.needed_p_value": 0.001}, "the regressor goes with errors of other periods"),
+        ({"factors.needed_p_value": 0.008}, "every test passed"),  # no factor model could be estimated
+        ({"factors.needed_p_value": 0.008, "factors_least.p_value.spillover": 0.04}, "every test passed"),
+        (
+            {"factors.needed_p_value": 0.008, "factors_least.p_value.spillover": 0.3},
+            "a common factor is needed, and with it the effect is not seen",
+        ),
+        (
+            {
+                "factors.needed_p_value": 0.3,
+                "factors.change_p_value.spillover": 0.01,
+                "factors.estimate.spillover": 0.4,
+            },
+            "more than half is a common factor",
+        ),
+        (  # a difference that chance explains is none, however surely a factor is needed
+            {
+                "factors.needed_p_value": 0.004,
+                "factors.change_p_value.spillover": 0.3,
+                "factors.estimate.spillover": 0.4,
+            },
+            "every test passed",
+        ),
+        ({"detectable.power_plausible.spillover": 0.2}, "every test passed, in a sample that exaggerates"),
+    ],
+)
+def test_which_rule_decides_where_the_honest_test_sees_an_effect(facts: dict[str, float], name: str) -> None:
+    assert decide("spillover", SEEN | facts, read_rules()).rule == name
+
+
+@pytest.mark.parametrize(
+    ("smallest", "high", "verdict"),
+    [(0.6, 0.3, "not detectable"), (0.4, 0.55, "not detectable"), (0.4, 0.3, "not supported")],
+)
+def test_not_supported_only_where_what_would_matter_is_ruled_out(smallest: float, high: float, verdict: str) -> None:
+    facts = {
+        "errors.p_value": 0.4,
+        "errors.low": -0.2,
+        "errors.high": high,
+        "detectable.smallest": smallest,
+        "detectable.relevant": 0.5,
+    }
+    assert decide("spillover", facts, read_rules()).verdict == verdict

@@ -84,7 +84,7 @@ def _named(prefix: str, effects: FocusEffects, changes: Mapping[str, Change]) ->
 
 
 def _least(tried: list[dict[str, float]]) -> dict[str, float]:
-    """`factors_least.estimate.own`, …: of each effect, the facts of the model that tells it apart from zero the least."""
+    """`factors_least.estimate.own`, …: of each effect, the facts of the model that tells it from zero the least."""
     found: dict[str, float] = {}
     for kind in ("own", "spillover"):
         least = max(tried, key=lambda facts: facts.get(f"factors.p_value.{kind}", -1.0), default={})
