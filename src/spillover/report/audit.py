@@ -21,7 +21,7 @@ MEANINGS = {
     "stands": "every check that these data allow was passed",
     "fragile": "it holds in some of the checks and not in others",
     "not supported": "the data speak against it",
-    "not detectable": "these data could not have shown it; nothing is shown and nothing is ruled out",
+    "not detectable": "these data neither show it nor rule it out",
 }
 CHARTS = {
     "errors": "Effects with every kind of error bar",
