@@ -195,6 +195,9 @@ def scenarios() -> tuple[Scenario, ...]:
         Scenario("serial-31", "no spillover, errors AR(0.8)", design(31, t, 0.0, 0.0, ar), "not stands"),
         Scenario("groups", "no spillover, shocks of macro-regions", none, "not stands", group_shocks),
         Scenario("factor", "no spillover, an omitted common factor", none, "not stands", strong_factor),
+        Scenario(
+            "short", "no spillover, an omitted common factor", design(45, 8, 0.0, 0.0), "not stands", strong_factor
+        ),
         Scenario("weak-factor", "no spillover, a weak omitted factor", none, "not stands", weak_factor),
         Scenario(
             "slope", "no spillover, a weak factor, loadings rise over the map", none, "not stands", sloping_factor

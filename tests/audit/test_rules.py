@@ -111,7 +111,12 @@ def test_the_rules_of_the_package_are_complete() -> None:
     assert all(each.because for each in rules)
 
 
-SEEN = {"errors.p_value.spillover": 0.001, "errors.estimate.spillover": 1.0, "permutation_whole_map.p_value": 0.001}
+SEEN = {
+    "errors.p_value.spillover": 0.001,
+    "errors.estimate.spillover": 1.0,
+    "permutation_whole_map.p_value": 0.001,
+    "factors_joint.change_p_value.own": 0.5,
+}
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,14 @@ SEEN = {"errors.p_value.spillover": 0.001, "errors.estimate.spillover": 1.0, "pe
         ({"factors.needed_p_value": 0.008, "factors_least.p_value.spillover": 0.04}, "every test passed"),
         (
             {"factors.needed_p_value": 0.008, "factors_least.p_value.spillover": 0.3},
+            "a common factor is needed, and with it the effect is not seen",
+        ),
+        (  # the effect at home is another one without the factor: together as much evidence
+            {
+                "factors.needed_p_value": 0.08,
+                "factors_joint.change_p_value.own": 0.01,
+                "factors_least.p_value.spillover": 0.3,
+            },
             "a common factor is needed, and with it the effect is not seen",
         ),
         (
