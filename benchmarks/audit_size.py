@@ -93,7 +93,7 @@ def group_effects(seed: int, rho: float) -> Numbers:
     inside = within_groups(build_knn(empty, 4), groups)  # one region has all its neighbours abroad and drops out
     across = build_knn(empty.select(regions=inside.regions), 6)
     labels = tuple(groups[region] for region in inside.regions)
-    config = replace(config, weights=inside)
+    config = replace(config, n_regions=inside.n, weights=inside)
     panel, _ = so.simulate(config, seed)
     codes = np.unique(np.array(labels, dtype=object).astype(str), return_inverse=True)[1]
     rng = np.random.default_rng(np.random.SeedSequence([seed, 9]))

@@ -10,6 +10,7 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 from numbers import Real
+from typing import Any
 
 
 def show_labels(labels: Iterable[object], limit: int = 5) -> str:
@@ -70,6 +71,17 @@ class SpilloverError(Exception):
     ) -> None:
         self.what = what
         super().__init__(compose_message(what, got=got, expected=expected, causes=causes, fix=fix))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors come back whole from other processes, whatever arguments their class takes."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[SpilloverError], args: tuple[Any, ...], state: dict[str, Any]) -> SpilloverError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class OptionError(SpilloverError):
