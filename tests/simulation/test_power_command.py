@@ -6,20 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from simulation.power_cli import run
 from spillover.errors import ConfigurationError, FileError, OptionError
-from spillover.power_command import power
-
-
-def run(*options: str) -> str:
-    app = typer.Typer()
-    app.command()(power)
-    found = CliRunner().invoke(app, list(options))
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return str(found.output)
 
 
 def test_the_default_question_is_answered_in_a_sentence() -> None:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
+from simulation.power_cli import run
 from spillover.errors import ConfigurationError, EstimationError, OptionError
-from spillover.power_command import power
 from spillover.simulation.channel_shares import ShareEstimator
 from spillover.simulation.config import SystemConfig
 from spillover.simulation.designs import ready_estimator
@@ -45,15 +43,6 @@ threshold = 0.3
 shift = 0.6
 neighbour_shift = 0.4
 """
-
-
-def run(*options: str) -> str:
-    app = typer.Typer()
-    app.command()(power)
-    found = CliRunner().invoke(app, list(options))
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return str(found.output)
 
 
 def test_the_ready_estimator_of_shares_finds_the_truth() -> None:

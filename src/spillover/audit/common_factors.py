@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from spillover.audit.change import Change, change_facts, compare, influence
 from spillover.audit.evidence import Findings, effect_facts, number, reason, tell_p, told
-from spillover.audit.focus import FocusEffects
+from spillover.audit.focus import KINDS, FocusEffects
 from spillover.audit.other_periods import other_periods_p_value
 from spillover.audit.refit import refit
 from spillover.audit.residuals import measure_component
@@ -60,12 +60,10 @@ def look_at_factors(found: Findings, fit: SpatialFit, as_fitted: FocusEffects, f
         changes = compare(as_fitted, effects, before, influence(rotated.fit, short))
         told_rows.append((words, effects))
         if key == chosen or key.startswith("joint_"):
-            facts = _named("factors", effects, changes)
-            tried.append(facts)
-            if key == chosen:
-                found.facts |= facts
-            if key == "joint_1":
-                found.facts |= {name.replace("factors.", "factors_joint."): value for name, value in facts.items()}
+            tried.append((effects, changes))
+        for name, prefix in ((chosen, "factors"), ("joint_1", "factors_joint")):
+            if key == name:
+                found.facts |= _named(prefix, effects, changes)
     found.facts |= _least(tried)
     text = (
         f"The first component over time of what the own regressors leave holds {100 * share:.0f} % of its variance; "
@@ -83,14 +81,15 @@ def _named(prefix: str, effects: FocusEffects, changes: Mapping[str, Change]) ->
     }
 
 
-def _least(tried: list[dict[str, float]]) -> dict[str, float]:
+def _least(tried: Sequence[tuple[FocusEffects, Mapping[str, Change]]]) -> dict[str, float]:
     """`factors_least.estimate.own`, …: of each effect, the facts of the model that tells it from zero the least."""
     found: dict[str, float] = {}
-    for kind in ("own", "spillover"):
-        least = max(tried, key=lambda facts: facts.get(f"factors.p_value.{kind}", -1.0), default={})
-        found |= {
-            name.replace("factors.", "factors_least."): value for name, value in least.items() if name.endswith(kind)
-        }
+    for kind in KINDS:
+        told_by = {at: dict(effects.items()).get(kind) for at, (effects, _) in enumerate(tried)}
+        p_values = {at: effect.p_value for at, effect in told_by.items() if effect is not None}
+        if p_values:
+            facts = _named("factors_least", *tried[max(p_values, key=p_values.__getitem__)])
+            found |= {name: value for name, value in facts.items() if name.endswith(f".{kind}")}
     return found
 
 

@@ -57,7 +57,9 @@ def audit_common_shock(
     `_p_value` and `_smallest` (what would be seen four times out of five) before the dot, and `.own`;
     `common_shock.averages.…`, `common_shock.components_1.…`; `factors.estimate.spillover`, `factors.p_value.spillover`,
     … of as many components as stand out from independent errors, at least one; `factors.needed_p_value`: whether
-    the regressor goes with what the model leaves in other periods, as it would under a factor.
+    the regressor goes with what the model leaves in other periods, as it would under a factor;
+    `factors_joint.estimate.spillover`, … without the first course of outcome and regressor together;
+    `factors_least.estimate.spillover`, … of the factor model that tells the effect from zero the least.
 
     Raises
     ------

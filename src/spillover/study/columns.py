@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from spillover.errors import UnknownColumnError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula, plain, tidy, variables_in
 from spillover.panel.expressions import divisors_in, names_in
 from spillover.panel.tables import open_table
@@ -20,6 +21,24 @@ def formula_variables(formula: Formula) -> tuple[str, ...]:
     """The variables that a model formula uses, outcome first."""
     parts = [formula.response, *(factor for term in formula.terms for factor in term)]
     return tuple(dict.fromkeys(name for part in parts for name in variables_in(part)))
+
+
+def variables_in_table(formula: Formula, path: Path, encoding: str | None = None) -> tuple[str, ...]:
+    """The variables that a formula uses, all of which are columns of a table.
+
+    Raises `UnknownColumnError` where they are not; `FileError` as `read_columns`.
+    """
+    variables, columns = formula_variables(formula), read_columns(path, encoding)
+    unknown = [name for name in variables if name not in columns]
+    if unknown:
+        hints = [hint for name in unknown if (hint := did_you_mean(name, columns))]
+        raise UnknownColumnError(
+            f"the formula names columns that {path.name} does not have",
+            got=show_labels(unknown),
+            expected="one of " + show_labels(columns, 20),
+            fix=" ".join(hints) or None,
+        )
+    return variables
 
 
 def needed_columns(config: StudyConfig) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from spillover.study.config import (
 )
 from spillover.study.distance_problems import distance_problems, distance_variables
 from spillover.study.paths import missing_file
-from spillover.study.problems import Sections, where_of
+from spillover.study.problems import Sections, above_zero, where_of
 from spillover.study.proximity import MAPLESS, NEEDS
 
 _NEEDS = {
@@ -141,9 +141,7 @@ def _weights(items: Sequence[WeightsSection], data: DataSection | None) -> list[
         if item.within is not None and data is not None and item.within not in data.groups:
             problems.append(_unknown(f"{where} within", item.within, data.groups, "[data] groups"))
         positive = {"k": item.k, "threshold_km": item.threshold_km, "power": item.power, "decay": item.decay_per_km}
-        for key, value in positive.items():
-            if value is not None and not value > 0:
-                problems.append(f"{where} {key} = {value}: expected a number above zero")
+        problems += above_zero(where, positive)
     return problems
 
 
@@ -162,9 +160,7 @@ def _proximity(where: str, item: WeightsSection, data: DataSection | None) -> li
         "steps": item.steps, "bandwidth_km": item.bandwidth_km, "decay_per_minute": item.decay_per_minute,
         "cutoff_minutes": item.cutoff_minutes, "access_kmh": item.access_kmh,
     }  # fmt: skip
-    for key, value in positive.items():
-        if value is not None and not value > 0:
-            problems.append(f"{where} {key} = {value}: expected a number above zero")
+    problems += above_zero(where, positive)
     if item.transfer_minutes < 0:
         problems.append(f"{where} transfer_minutes = {item.transfer_minutes}: expected zero or more")
     return problems

@@ -8,7 +8,7 @@ from spillover.errors import SpilloverError, did_you_mean, show_labels
 from spillover.models.formula import Formula, parse_formula
 from spillover.study.columns import find_term, formula_variables
 from spillover.study.config import DistanceSection, ModelSection
-from spillover.study.problems import Sections
+from spillover.study.problems import Sections, above_zero
 
 WHERE = "[distance]"
 _KEYS = {
@@ -93,14 +93,12 @@ def _what_is_missing(section: DistanceSection, sections: Sections) -> list[str]:
 
 
 def _numbers(section: DistanceSection) -> list[str]:
-    problems = []
+    problems: list[str] = []
     positive = {
         "reach_km": section.reach_km, "minimum": section.minimum, "cutoff": section.cutoff,
         "access_kmh": section.access_kmh, "cutoff_minutes": section.cutoff_minutes,
     }  # fmt: skip
-    for key, value in positive.items():
-        if value is not None and not value > 0:
-            problems.append(f"{WHERE} {key} = {value}: expected a number above zero")
+    problems += above_zero(WHERE, positive)
     if section.transfer_minutes < 0:
         problems.append(f"{WHERE} transfer_minutes = {section.transfer_minutes}: expected zero or more")
     for key, values in (("rings", section.rings), ("thresholds", section.thresholds), ("search", section.search or ())):

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from spillover.errors import OptionError, SpilloverError, UnknownColumnError, check_option, did_you_mean, show_labels
+from spillover.errors import OptionError, SpilloverError, check_option, show_labels
 from spillover.models.formula import parse_formula
 from spillover.panel.panel import Panel
-from spillover.study.columns import formula_variables, read_columns
+from spillover.study.columns import variables_in_table
 from spillover.study.config import DataSection, DistanceSection, ModelSection
 from spillover.study.distance import plan_distance
 from spillover.study.distance_problems import WHERE, distance_problems
@@ -154,17 +154,7 @@ def _panel(formula: str, data: Path, request: DistanceRequest) -> Panel:
 
     missing = request.missing or "error"
     check_option("--missing", missing, ("error", "drop-regions", "drop-periods"))
-    variables = formula_variables(parse_formula(formula))
-    columns = read_columns(data, request.encoding)
-    unknown = [name for name in variables if name not in columns]
-    if unknown:
-        hints = [hint for name in unknown if (hint := did_you_mean(name, columns))]
-        raise UnknownColumnError(
-            f"the formula names columns that {data.name} does not have",
-            got=show_labels(unknown),
-            expected="one of " + show_labels(columns, 20),
-            fix=" ".join(hints) or None,
-        )
+    variables = variables_in_table(parse_formula(formula), data, request.encoding)
     assert request.region is not None
     panel = read_panel(
         data,

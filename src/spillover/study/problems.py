@@ -218,3 +218,12 @@ def _toml(value: Any) -> str:
 
 def _join(*sentences: str) -> str:
     return ". ".join(sentence for sentence in sentences if sentence)
+
+
+def above_zero(where: str, values: Mapping[str, float | None]) -> list[str]:
+    """One sentence for each value that is there and not above zero."""
+    return [
+        f"{where} {key} = {value}: expected a number above zero"
+        for key, value in values.items()
+        if value is not None and not value > 0
+    ]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from spillover.errors import OptionError, UnknownColumnError, check_option, did_you_mean, show_labels
+from spillover.errors import OptionError, check_option, show_labels
 from spillover.inference.hypotheses import HypothesisTest
 from spillover.models.formula import Formula, parse_formula, split_at
 from spillover.models.spec import ModelSpec
 from spillover.panel.panel import Panel
-from spillover.study.columns import find_term, formula_variables, read_columns
+from spillover.study.columns import find_term, formula_variables, variables_in_table
 from spillover.study.config import WeightsSection
 from spillover.study.estimate import MUCH
 from spillover.study.phrasing import in_words_of, phrase
@@ -386,17 +386,7 @@ def _example(kind: str) -> str:
 def _read_panel(request: FitRequest, formula: Formula, section: WeightsSection | None) -> Panel:
     from spillover.panel.read import read_panel
 
-    variables = formula_variables(formula)
-    columns = read_columns(request.data, request.encoding)
-    unknown = [name for name in variables if name not in columns]
-    if unknown:
-        hints = [hint for name in unknown if (hint := did_you_mean(name, columns))]
-        raise UnknownColumnError(
-            f"the formula names columns that {request.data.name} does not have",
-            got=show_labels(unknown),
-            expected="one of " + show_labels(columns, 20),
-            fix=" ".join(hints) or None,
-        )
+    variables = variables_in_table(formula, request.data, request.encoding)
     from_map = section is not None and section.kind != "file"
     return read_panel(
         request.data,
